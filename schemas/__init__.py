@@ -1,0 +1,1 @@
+"""What travels between processes: events, payloads, dead letters, topics and headers, the bundle manifest."""
