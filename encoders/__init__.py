@@ -1,0 +1,1 @@
+"""Image in, vectors out: bundles, pixels, ONNX sessions, training."""

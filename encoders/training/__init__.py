@@ -1,0 +1,1 @@
+"""How the shipped model is made: a drawn catalogue, a small tower, a bundle."""
