@@ -1,0 +1,1 @@
+"""Vectors in, points kept: collections, guarded writes, tombstones, look-ups."""

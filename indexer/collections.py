@@ -1,0 +1,99 @@
+"""Views: one collection for each model and serial number, and the alias that says which of them shoppers see."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+from qdrant_client import QdrantClient, models
+
+from schemas.payloads import VECTOR_NAME
+
+_VIEW_NAME = re.compile(r"^(?P<alias>.+)-(?P<space>[0-9a-f]{12})-(?P<serial>\d+)$")
+
+_INDEXES: dict[str, models.PayloadSchemaType] = {
+    "product_id": models.PayloadSchemaType.KEYWORD,
+    "version": models.PayloadSchemaType.INTEGER,
+    "revision": models.PayloadSchemaType.INTEGER,
+    "category": models.PayloadSchemaType.KEYWORD,
+    "brand": models.PayloadSchemaType.KEYWORD,
+    "price": models.PayloadSchemaType.FLOAT,
+    "deleted": models.PayloadSchemaType.BOOL,
+}
+
+
+class ViewError(RuntimeError):
+    """A view that is missing or of another model than expected; the message says what to do."""
+
+
+def view_name(alias: str, space: str, serial: int) -> str:
+    """The collection's name: `products-<space>-<serial>` where the alias is `products`."""
+    return f"{alias}-{space}-{serial}"
+
+
+def space_of(view: str) -> str:
+    """The vector space that a view's name carries.
+
+    Raises:
+        ViewError: the name is not one that `view_name` makes.
+    """
+    match = _VIEW_NAME.match(view)
+    if match is None:
+        raise ViewError(f"collection {view!r} is not named <alias>-<space>-<serial>")
+    return match["space"]
+
+
+def serving_view(client: QdrantClient, alias: str) -> str | None:
+    """The collection that `alias` names, or None while there is none."""
+    aliases = client.get_aliases().aliases
+    return next((entry.collection_name for entry in aliases if entry.alias_name == alias), None)
+
+
+def resolve_view(client: QdrantClient, alias: str, view: str | None, space: str) -> str:
+    """The collection to work on: `view` if given, else what `alias` names.
+
+    Raises:
+        ViewError: there is none yet, or it is of another space than the bundle's `space`.
+    """
+    name = view or serving_view(client, alias)
+    if name is None:
+        raise ViewError(f"no view: the alias {alias!r} names no collection yet; run `freshline setup` first")
+    if not client.collection_exists(name):
+        raise ViewError(f"the collection {name!r} does not exist; run `freshline setup` first")
+    if space_of(name) != space:
+        raise ViewError(f"the bundle is of the space {space}, but the collection {name!r} is not: FRESHLINE_BUNDLE?")
+    return name
+
+
+def ensure_view(client: QdrantClient, name: str, dimension: int, attributes: list[str]) -> bool:
+    """Create the collection and its payload indexes where they are missing; True if the collection is new."""
+    created = not client.collection_exists(name)
+    if created:
+        client.create_collection(
+            name,
+            vectors_config={
+                VECTOR_NAME: models.VectorParams(
+                    size=dimension,
+                    distance=models.Distance.COSINE,
+                    multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
+                )
+            },
+        )
+    fields = _INDEXES | {f"attributes.{name}": models.PayloadSchemaType.KEYWORD for name in attributes}
+    present = client.get_collection(name).payload_schema
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Payload indexes have no effect")  # local mode needs none, and says so
+        for field, schema in fields.items():
+            if field not in present:
+                client.create_payload_index(name, field, field_schema=schema, wait=True)
+    return created
+
+
+def point_alias(client: QdrantClient, alias: str, view: str) -> None:
+    """Make `alias` name `view`, in one step for whoever is searching."""
+    changes: list[models.AliasOperations] = []
+    if serving_view(client, alias) is not None:
+        changes.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=alias)))
+    create = models.CreateAlias(collection_name=view, alias_name=alias)
+    changes.append(models.CreateAliasOperation(create_alias=create))
+    client.update_collection_aliases(change_aliases_operations=changes)
