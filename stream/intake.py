@@ -1,0 +1,89 @@
+"""Between the consumer and the pipeline: bounded work in flight, settled in order, drained within a deadline."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+
+import structlog
+
+from stream.offsets import Frontier, Partition
+from stream.pipeline import Record
+
+log = structlog.get_logger(__name__)
+
+
+class Intake:
+    """Takes records as they are delivered, and knows what may be committed.
+
+    Args:
+        process: returns once a record is durable; an exception of its is a fault of ours and ends the worker.
+        max_in_flight: records being processed at most.
+    """
+
+    def __init__(self, process: Callable[[Record], Awaitable[str]], max_in_flight: int) -> None:
+        self._process = process
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._closed = False
+        self.frontier = Frontier()
+
+    async def accept(self, record: Record, *, is_current: Callable[[], bool]) -> None:
+        """Start work on a record once there is room for it.
+
+        Args:
+            record: the next of its partition.
+            is_current: asked when there is room: whether the partition is still ours under the assignment that
+                delivered the record. If not, it will be delivered again.
+        """
+        await self._slots.acquire()
+        ticket = None
+        if is_current() and not self._closed:
+            ticket = self.frontier.open(Partition(record.topic, record.partition), record.offset)
+        if ticket is None:
+            self._slots.release()
+            return
+        task = asyncio.create_task(self._work(record, ticket.settle))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _work(self, record: Record, settle: Callable[[], None]) -> None:
+        try:
+            await self._process(record)
+            settle()
+        except Exception as error:
+            log.exception("internal error", topic=record.topic, partition=record.partition, offset=record.offset)
+            if not self._failed.done():
+                self._failed.set_exception(error)
+        finally:
+            self._slots.release()
+
+    async def failure(self) -> None:
+        """Return never; raises the first exception that `process` raised."""
+        await asyncio.shield(self._failed)
+
+    async def drain(self, deadline_seconds: float) -> int:
+        """Wait until nothing is in flight, or until the deadline.
+
+        Returns:
+            How many records are unfinished; they stay unsettled.
+        """
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=deadline_seconds)
+        return len(self._tasks)
+
+    def revoke(self, partitions: Iterable[Partition]) -> None:
+        """These partitions are somebody else's now."""
+        self.frontier.revoke(partitions)
+
+    async def close(self, deadline_seconds: float) -> None:
+        """Accept nothing more, drain, and cancel what is left."""
+        self._closed = True
+        if left := await self.drain(deadline_seconds):
+            log.warning("drain deadline passed; unfinished events will be delivered again", events=left)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if not self._failed.done():
+            self._failed.cancel()

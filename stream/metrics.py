@@ -1,0 +1,67 @@
+"""What a worker counts and measures, under the names that dashboards rely on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FRESHNESS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 5400, 7200, 14400)
+_STAGE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_FILL = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
+
+
+class Metrics:
+    """The metrics of one worker, in one registry."""
+
+    def __init__(self, registry: CollectorRegistry, *, view: str, lane: str) -> None:
+        self._view, self._lane = view, lane
+        self._freshness = Histogram(
+            "freshline_freshness_seconds",
+            "From occurred_at to readable in the index.",
+            ["view", "lane", "type"],
+            buckets=_FRESHNESS,
+            registry=registry,
+        )
+        self._events = Counter(
+            "freshline_events", "Events settled, by what became of them.", ["lane", "outcome"], registry=registry
+        )
+        self._stages = Histogram(
+            "freshline_stage_seconds", "Time in one stage.", ["stage"], buckets=_STAGE, registry=registry
+        )
+        self._fill = Histogram(
+            "freshline_batch_fill_ratio",
+            "Images in an encoder batch, of the most that fit.",
+            buckets=_FILL,
+            registry=registry,
+        )
+        self._dead_letters = Counter("freshline_dead_letters", "Records given up on.", ["reason"], registry=registry)
+        self.in_flight = Gauge("freshline_in_flight_events", "Events delivered and not settled.", registry=registry)
+
+    def settled(self, outcome: str) -> None:
+        """Count an event."""
+        self._events.labels(self._lane, outcome).inc()
+
+    def fresh(self, event_type: str, seconds: float) -> None:
+        """An event became readable `seconds` after it occurred."""
+        self._freshness.labels(self._view, self._lane, event_type).observe(max(0.0, seconds))
+
+    def dead_lettered(self, reason: str) -> None:
+        """Count a dead letter."""
+        self._dead_letters.labels(reason).inc()
+
+    def encoded(self, fill_ratio: float, seconds: float) -> None:
+        """An encoder batch is done."""
+        self._fill.observe(fill_ratio)
+        self._stages.labels("encode").observe(seconds)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Time one pass through a stage, failed ones too."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._stages.labels(name).observe(time.perf_counter() - start)

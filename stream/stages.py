@@ -1,0 +1,170 @@
+"""The stages themselves: each made of the parts of one package, each timed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal, Self, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_exponential_jitter
+
+from encoders.batcher import Batcher
+from encoders.pixels import ImageError, decode
+from encoders.session import ImageEncoder
+from indexer.compose import Encoded
+from indexer.decide import Change, Plan, decide
+from indexer.points import DECIDE_FIELDS, Point, read_stored
+from indexer.store import Store, is_outage
+from indexer.writer import Written, write
+from schemas.dead_letters import Reason
+from schemas.events import Image
+from stream.batching import MicroBatcher
+from stream.images import FetchError, ImageFetcher
+from stream.metrics import Metrics
+
+if TYPE_CHECKING:
+    from encoders.pixels import Pixels
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """How much of each stage runs at once."""
+
+    decide_batch: int = 256
+    write_batch: int = 256
+    encode_batch: int = 32
+    images_at_once: int = 48
+    """Pictures being fetched or decoded; with the fetcher's byte limit, the bound on their memory."""
+    images_waiting: int = 128
+    """Pictures that are decoded and not encoded yet, beside those: enough for full batches."""
+    decode_threads: int = 2
+
+
+@dataclass(frozen=True)
+class ImageFailure:
+    """A picture that could not be had, where and why."""
+
+    image: Image
+    reason: Reason
+    message: str
+    stage: Literal["fetch", "decode"]
+
+
+class Stages:
+    """Decide, fetch, decode, encode and write, for one view. An async context manager."""
+
+    def __init__(
+        self,
+        settings: StageSettings,
+        *,
+        view: str,
+        store: Store,
+        fetcher: ImageFetcher,
+        encoder: ImageEncoder,
+        metrics: Metrics,
+    ) -> None:
+        self._view = view
+        self._store = store
+        self._fetcher = fetcher
+        self._encoder = encoder
+        self._metrics = metrics
+        self._slots = asyncio.Semaphore(settings.images_at_once)
+        self._room = asyncio.Semaphore(settings.images_at_once + settings.images_waiting)
+        self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
+        self._decider: MicroBatcher[Change, Plan] = MicroBatcher(self._decide, settings.decide_batch)
+        self._writer: MicroBatcher[Point, Written] = MicroBatcher(self._write, settings.write_batch)
+        self._batcher = Batcher(
+            encoder.encode,
+            max_size=settings.encode_batch,
+            on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch, seconds),
+        )
+        self._exits = AsyncExitStack()
+
+    async def decide(self, change: Change) -> Plan:
+        """What the change asks for, with the stored vectors if the new point may keep some."""
+        return await self._decider.submit(change)
+
+    async def image(self, image: Image) -> Encoded | ImageFailure:
+        """Fetch, decode and encode one picture."""
+        async with self._room:
+            async with self._slots:
+                try:
+                    with self._metrics.stage("fetch"):
+                        fetched = await self._fetcher.fetch(image)
+                except FetchError as error:
+                    return ImageFailure(image, error.reason, str(error), "fetch")
+                try:
+                    with self._metrics.stage("decode"):
+                        pixels = await self._decoded(fetched.data)
+                except ImageError as error:
+                    return ImageFailure(image, error.reason, f"{image.url}: {error}", "decode")
+            vector = await self._batcher.encode(pixels)
+        return Encoded(fetched.digest, vector.tolist())
+
+    async def write(self, point: Point) -> Written:
+        """Return once the point, or something newer, is durable and readable."""
+        return await self._writer.submit(point)
+
+    async def _decoded(self, data: bytes) -> Pixels:
+        work = partial(decode, data, size=self._encoder.size, resize=self._encoder.resize)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _decide(self, changes: Sequence[Change]) -> list[Plan]:
+        with self._metrics.stage("decide"):
+            plans = await self._plans(changes, vectors=False)
+            keeping = [index for index, plan in enumerate(plans) if plan.keeps_vectors]
+            if keeping:
+                # Decided anew on what is read with the vectors: rows and images must be of the same moment.
+                again = await self._plans([changes[index] for index in keeping], vectors=True)
+                for index, plan in zip(keeping, again, strict=True):
+                    plans[index] = plan
+            return plans
+
+    async def _plans(self, changes: Sequence[Change], *, vectors: bool) -> list[Plan]:
+        ids = [change.event.product_id for change in changes]
+        stored = await self._patiently(
+            lambda: self._store.run(
+                lambda client: read_stored(client, self._view, ids, fields=DECIDE_FIELDS, vectors=vectors)
+            )
+        )
+        return [decide(change, stored.get(change.event.product_id)) for change in changes]
+
+    async def _write(self, points: Sequence[Point]) -> list[Written]:
+        with self._metrics.stage("write"):
+            return await self._patiently(lambda: self._store.run(lambda client: write(client, self._view, points)))
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Hold on while Qdrant is away, however long: every request may be repeated, and nothing is given up."""
+
+        async def attempt() -> T:  # tenacity would take a plain function's coroutine for its result
+            return await call()
+
+        hold = AsyncRetrying(
+            retry=retry_if_exception(is_outage),
+            wait=wait_exponential_jitter(multiplier=0.1, max=5),
+            before_sleep=_log_outage,
+        )
+        return await hold(attempt)
+
+    async def __aenter__(self) -> Self:
+        for part in (self._fetcher, self._batcher, self._decider, self._writer):
+            await self._exits.enter_async_context(part)
+        self._exits.callback(self._threads.shutdown)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._exits.aclose()
+
+
+def _log_outage(state: RetryCallState) -> None:
+    error = state.outcome.exception() if state.outcome else None
+    log.warning("Qdrant is away, holding", attempt=state.attempt_number, error=str(error).strip().splitlines()[:1])

@@ -1,0 +1,194 @@
+"""The only file that knows Faust: consuming a topic, rebalances, commits, shutdown.
+
+Faust delivers, we settle. Its topics are declared with `acks=False`, because its own acknowledgement loses events (it
+acks on exceptions and cancellation, skips a hole of one offset) and crawls on compacted topics; so nothing is ever
+acknowledged to Faust, and the only private name used is `consumer._commit_offsets`. `tests/integration/test_worker.py`
+holds that against a topic that the broker really compacted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import faust
+import structlog
+from aiokafka.errors import KafkaError
+from faust.types import TP, StreamT
+from mode.supervisors import CrashingSupervisor
+
+from stream.intake import Intake
+from stream.kafka import KafkaSettings
+from stream.offsets import Partition
+from stream.pipeline import Pipeline, Record
+
+log = structlog.get_logger(__name__)
+
+
+class WorkerFailed(RuntimeError):
+    """The worker can't go on; nothing is lost, what was in flight will be delivered again."""
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What to consume, as which group, and how patiently."""
+
+    topic: str
+    group: str
+    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    max_in_flight: int = 512
+    drain_seconds: float = 10.0
+    """How long a shutdown or a rebalance waits for events in flight; far below the rebalance timeout."""
+    session_timeout_seconds: float = 10.0
+    """How long after its death another worker gets this one's partitions."""
+    commit_interval_seconds: float = 0.5
+
+
+class Worker:
+    """Consumes one topic into a pipeline until it is stopped."""
+
+    def __init__(self, settings: WorkerSettings, pipeline: Pipeline) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._intake = Intake(pipeline.process, settings.max_in_flight)
+        self._commit_lock = asyncio.Lock()
+        self._stop = asyncio.Event()
+        self._app = _app(settings)
+        topic = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", acks=False)
+        self._app.agent(topic, name=f"{settings.group}.intake", supervisor_strategy=CrashingSupervisor)(self._consume)
+        self._app.on_partitions_revoked.connect(self._on_revoked)
+
+    @property
+    def in_flight(self) -> int:
+        """Events delivered and not settled."""
+        return self._intake.frontier.in_flight
+
+    def stop(self) -> None:
+        """Ask `run` to drain, commit and return. For a signal handler."""
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Work until `stop` is called.
+
+        Raises:
+            WorkerFailed: Faust crashed, or an event met an error of ours.
+        """
+        async with self._pipeline:
+            await self._start()
+            tasks = [
+                asyncio.create_task(work)
+                for work in (self._stop.wait(), self._intake.failure(), self._app.wait_until_stopped(), self._commits())
+            ]
+            try:
+                done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                stopped = tasks[0] in done
+            finally:
+                await self._leave(tasks)
+        if not stopped:
+            raise WorkerFailed(f"stopped by an error: {_reason(done) or self._app.crash_reason}")
+
+    async def _start(self) -> None:
+        try:
+            await self._app.start()
+        except KafkaError as error:
+            raise WorkerFailed(f"Kafka at {self._settings.kafka.brokers}: {error}") from error
+
+    async def _leave(self, tasks: list[asyncio.Task[Any]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._intake.close(self._settings.drain_seconds)
+        try:
+            async with asyncio.timeout(self._settings.drain_seconds):
+                await self._commit()
+                await self._app.stop()
+        except Exception as error:
+            log.warning("left without a last commit; what is not committed will be delivered again", error=repr(error))
+
+    async def _consume(self, stream: StreamT[Any]) -> None:
+        async for event in stream.events():
+            message = event.message
+            await self._intake.accept(_record(message), is_current=partial(self._is_current, message))
+
+    def _is_current(self, message: Any) -> bool:
+        return message.generation_id == self._app.consumer_generation_id and self._app.flow_control.is_active()
+
+    async def _on_revoked(self, _app: Any, /, *args: Any, **_: Any) -> None:
+        """Faust calls this during a rebalance, before the partitions are given away: commit what can be finished."""
+        revoked: Iterable[TP] = args[0]
+        partitions = [Partition(tp.topic, tp.partition) for tp in revoked]
+        if left := await self._intake.drain(self._settings.drain_seconds):
+            log.warning("drain deadline passed in a rebalance; unfinished events will be delivered again", events=left)
+        await self._commit()
+        self._intake.revoke(partitions)
+        log.info("partitions revoked", partitions=len(partitions))
+
+    async def _commits(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.commit_interval_seconds)
+            if not self._app.rebalancing:
+                await self._commit()
+
+    async def _commit(self) -> None:
+        async with self._commit_lock:
+            offsets = self._intake.frontier.committable()
+            if not offsets:
+                return
+            by_tp = {TP(partition.topic, partition.number): offset for partition, offset in offsets.items()}
+            if await self._app.consumer._commit_offsets(by_tp):  # type: ignore[attr-defined]
+                self._intake.frontier.committed(offsets)
+
+
+def _app(settings: WorkerSettings) -> faust.App:
+    return faust.App(
+        settings.group,
+        broker=settings.kafka.faust_urls(),
+        broker_credentials=_credentials(settings.kafka),
+        store="memory://",
+        consumer_auto_offset_reset="earliest",
+        broker_session_timeout=settings.session_timeout_seconds,
+        broker_heartbeat_interval=settings.session_timeout_seconds / 4,
+        # Longer than any hold: a worker that waits for Qdrant must not lose its partitions to one that would wait too.
+        broker_max_poll_interval=7 * 24 * 3600.0,
+        broker_commit_livelock_soft_timeout=7 * 24 * 3600.0,
+        broker_commit_interval=3600.0,  # there is nothing that Faust could commit
+        stream_buffer_maxsize=settings.max_in_flight,
+        stream_wait_empty=False,  # we drain, with a deadline
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        web_enabled=False,
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> Any:
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    context = ssl.create_default_context(cafile=kafka.ssl_ca) if kafka.security_protocol.endswith("SSL") else None
+    if kafka.security_protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=kafka.sasl_username,
+        password=kafka.sasl_password,
+        mechanism=kafka.sasl_mechanism,
+        ssl_context=context,
+    )
+
+
+def _record(message: Any) -> Record:
+    return Record(
+        topic=message.topic,
+        partition=message.partition,
+        offset=message.offset,
+        key=message.key,
+        value=message.value,
+        timestamp_ms=round(message.timestamp * 1000),
+        headers=dict(message.headers or ()),
+    )
+
+
+def _reason(done: set[asyncio.Task[Any]]) -> BaseException | None:
+    return next((error for task in done if (error := task.exception())), None)
