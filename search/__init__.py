@@ -1,0 +1,1 @@
+"""The read path: a photo in, products out."""

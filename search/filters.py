@@ -1,0 +1,46 @@
+"""A request's filters as Qdrant's."""
+
+from __future__ import annotations
+
+import re
+
+from qdrant_client import models
+
+from search.models import AttributeFilter, SearchRequest
+
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def only_live(must: list[models.Condition] | None = None, *, but: str | None = None) -> models.Filter:
+    """Products that meet every condition and aren't deleted, without the point `but`."""
+    must_not: list[models.Condition] = [models.FieldCondition(key="deleted", match=models.MatchValue(value=True))]
+    if but is not None:
+        must_not.append(models.HasIdCondition(has_id=[but]))
+    return models.Filter(must=must, must_not=must_not)
+
+
+def filter_of(request: SearchRequest) -> models.Filter:
+    """The filter that a search asks for."""
+    must: list[models.Condition] = []
+    for field, wanted in (("category", request.category), ("brand", request.brand)):
+        if wanted is not None:
+            must.append(_equals(field, wanted))
+    if request.price_min is not None or request.price_max is not None:
+        price = models.Range(gte=request.price_min, lte=request.price_max)
+        must.append(models.FieldCondition(key="price", range=price))
+    must += [_equals(_path(name), wanted) for name, wanted in request.attributes.items()]
+    return only_live(must or None)
+
+
+def _equals(key: str, wanted: AttributeFilter) -> models.FieldCondition:
+    if isinstance(wanted, list):
+        return models.FieldCondition(key=key, match=models.MatchAny(any=wanted))
+    if isinstance(wanted, float):
+        # Qdrant's match knows no floats, and its integers don't equal them.
+        return models.FieldCondition(key=key, range=models.Range(gte=wanted, lte=wanted))
+    return models.FieldCondition(key=key, match=models.MatchValue(value=wanted))
+
+
+def _path(name: str) -> str:
+    """Where an attribute is in the payload; quoted where the name would read as a path itself."""
+    return f"attributes.{name}" if _PLAIN_NAME.fullmatch(name) else f'attributes."{name}"'

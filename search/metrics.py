@@ -1,0 +1,33 @@
+"""How long searches take, stage by stage."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, Histogram
+
+Stage = Literal["decode", "encode", "query", "total"]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
+
+
+class SearchMetrics:
+    """`freshline_search_seconds`, in one registry."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._seconds = Histogram(
+            "freshline_search_seconds",
+            "Time of a search in one stage; encode includes the wait for its batch, total excludes the upload.",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+
+    def stage(self, name: Stage) -> AbstractContextManager[object]:
+        """Time one pass through a stage, failed ones too."""
+        return self._seconds.labels(name).time()
+
+    def answered(self, seconds: float) -> None:
+        """A search was answered."""
+        self._seconds.labels("total").observe(seconds)

@@ -1,0 +1,127 @@
+"""Requests and responses of the HTTP API."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    StrictBool,
+    WithJsonSchema,
+    field_validator,
+)
+from pydantic_core import from_json
+
+Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Price = Annotated[FiniteFloat, Field(ge=0)]
+Limit = Annotated[int, Field(ge=1, le=100, description="how many products at most")]
+# Qdrant's paths can't hold these two, quoted or not.
+AttributeName = Annotated[str, Field(pattern=r'^[^"\\]{1,64}$')]
+AttributeFilter = Text | StrictBool | FiniteFloat | Annotated[list[Text], Field(min_length=1, max_length=64)]
+
+
+class SearchRequest(BaseModel):
+    """A search, in whichever form it came."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    text: Annotated[str, Field(max_length=1024)] | None = Field(None, description="needs a bundle with a text tower")
+    image: bytes | None = None
+    limit: Limit = 10
+    category: Text | None = None
+    brand: Text | None = None
+    price_min: Price | None = Field(None, description="in the products' own currencies")
+    price_max: Price | None = None
+    attributes: dict[AttributeName, AttributeFilter] = Field(
+        default_factory=dict,
+        max_length=16,
+        description="each must have this value, or one of those in a list",
+        examples=[{"color": ["red", "orange"], "waterproof": True}],
+    )
+
+
+def _from_base64(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("is not base64") from None
+
+
+Base64Image = Annotated[
+    bytes, BeforeValidator(_from_base64), WithJsonSchema({"type": "string", "contentEncoding": "base64"})
+]
+
+
+class JsonSearch(SearchRequest):
+    """The body of a search in JSON."""
+
+    image: Base64Image | None = Field(None, alias="image_base64")
+
+
+class FormSearch(SearchRequest):
+    """The fields of a search as multipart form."""
+
+    image: Annotated[bytes, Field(strict=True)] | None = Field(None, description="a file")
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _attributes_from_json(cls, value: Any) -> Any:
+        return from_json(value) if isinstance(value, str) else value
+
+
+class FormListing(BaseModel):
+    """The fields of a product to be listed, as multipart form."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
+
+    title: Annotated[str, Field(min_length=1, max_length=200)]
+    image: Annotated[bytes, Field(strict=True)] = Field(description="a file")
+
+
+class Listed(BaseModel):
+    """A product that was handed to the index: `searchable` as soon as a search can find it."""
+
+    product_id: str
+    searchable: bool
+
+
+class Hit(BaseModel):
+    """A product that was found. `score` is the cosine of its most similar picture."""
+
+    product_id: str
+    score: float
+    title: str | None = None
+    category: str | None = None
+    brand: str | None = None
+    price: float | None = None
+    currency: str | None = None
+    image_urls: list[str] = []
+    occurred_at: datetime
+    indexed_at: datetime
+    version: int
+
+
+class SearchResponse(BaseModel):
+    """The products, most similar first, with what found them."""
+
+    results: list[Hit]
+    took_ms: float = Field(description="without the time that the upload took")
+    view: str = Field(description="the collection that was searched")
+    bundle: str = Field(description="the model, as name@revision")
+
+
+class Health(BaseModel):
+    """That the service runs, or is ready."""
+
+    status: str
+    view: str | None = None
+    bundle: str | None = None

@@ -1,0 +1,57 @@
+// The service's HTTP API, and what goes wrong with it as a person can read it.
+
+const LIMIT = 24;
+
+/** Something to tell: `passing` when trying again may help. */
+export class Trouble extends Error {
+  constructor(title, detail, passing = false) {
+    super(detail);
+    this.title = title;
+    this.passing = passing;
+  }
+}
+
+async function ask(path, options) {
+  let response;
+  try {
+    response = await fetch(path, options);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Trouble("The search service does not answer", "It may be restarting, or you are offline.", true);
+  }
+  if (response.ok) return response.json();
+  const problem = await response.json().catch(() => ({}));
+  const passing = response.status >= 500 || response.status === 429;
+  throw new Trouble(problem.title ?? `Error ${response.status}`, problem.detail ?? response.statusText, passing);
+}
+
+function form(fields) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) body.set(name, value);
+  return { method: "POST", body };
+}
+
+const at = (productId) => `products/${encodeURIComponent(productId)}`;
+
+/** The products that look most like a picture. */
+export const search = (image, signal) => ask("/v1/search", { ...form({ image, limit: LIMIT }), signal });
+
+/** The products that look most like another one. */
+export const similar = (productId, signal) => ask(`/v1/${at(productId)}/similar?limit=${LIMIT}`, { signal });
+
+/** What the index holds for a product. */
+export const product = (productId, signal) => ask(`/v1/${at(productId)}`, { signal });
+
+/** List a product; its id. */
+export const list = async (image, title) => (await ask("/v1/demo/products", form({ image, title }))).product_id;
+
+/** Whether a listed product can be found yet. */
+export const searchable = async (productId) => (await ask(`/v1/demo/${at(productId)}`)).searchable;
+
+/** Where the browser can get a product's picture; null if nowhere. */
+export function pictureOf({ product_id, image_urls, version }) {
+  const url = image_urls[0] ?? "";
+  if (/^https?:/i.test(url)) return url;
+  const served = url.startsWith("file:") && document.body.dataset.pictures === "on";
+  return served ? `/v1/${at(product_id)}/image?v=${version}` : null;
+}
