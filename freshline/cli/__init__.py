@@ -1,0 +1,46 @@
+"""The `freshline` command: one file a command, imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from pydantic import ValidationError
+
+from freshline.cli import publish, search, serve, setup, stack, worker
+from freshline.cli.errors import Failure, report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Streaming near-real-time indexing for visual product search.",
+)
+app.command()(setup.setup)
+app.command()(worker.worker)
+app.command()(publish.publish)
+app.command()(serve.serve)
+app.command()(search.search)
+app.add_typer(stack.app, name="stack")
+
+
+def main() -> None:
+    """Run the command line; exits 0 only for success."""
+    try:
+        app()
+    except Failure as failure:
+        report(str(failure))
+    except ValidationError as error:
+        report(f"settings: {_wrong_settings(error)}")
+    except ModuleNotFoundError as error:
+        report(f"{error.name} is not installed; this command needs an extra: pip install 'freshline[all]'")
+    else:
+        return
+    sys.exit(1)
+
+
+def _wrong_settings(error: ValidationError) -> str:
+    return "; ".join(
+        f"FRESHLINE_{'_'.join(str(part) for part in detail['loc']).upper()}: {detail['msg']}"
+        for detail in error.errors(include_url=False, include_input=False)
+    )

@@ -1,0 +1,93 @@
+"""`freshline search`: a picture in, the products that the running service finds out."""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from http.client import HTTPException
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from freshline.cli.errors import Failure
+
+_TIMEOUT_SECONDS = 30
+
+
+def search(
+    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
+    url: Annotated[str, typer.Option(help="Where `freshline serve` answers.")] = "http://127.0.0.1:8080",
+    limit: Annotated[int, typer.Option(min=1, max=100, help="How many products at most.")] = 10,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
+) -> None:
+    """Find the products that look most like a picture.
+
+    Example: freshline search street-photo.jpg --limit 5
+    """
+    answer = _post(f"{url.rstrip('/')}/v1/search", {"image_base64": _read(image), "limit": limit})
+    if as_json:
+        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(_table(answer["results"], datetime.now(UTC)))
+    console.print(f"{len(answer['results'])} products in {answer['took_ms']:.0f} ms", highlight=False)
+
+
+def _read(image: Path) -> str:
+    try:
+        return base64.b64encode(image.read_bytes()).decode()
+    except OSError as error:
+        raise Failure(f"{image}: {error.strerror}") from error
+
+
+def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
+    if not url.startswith(("http://", "https://")):
+        raise Failure(f"{url}: not an http or https address")
+    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 (checked)
+    try:
+        with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (checked above)
+            answer: dict[str, Any] = json.load(response)
+            return answer
+    except HTTPError as error:
+        raise Failure(f"{url}: {error.code}: {_detail(error)}") from error
+    except (OSError, HTTPException) as error:
+        raise Failure(f"{url}: no answer: {getattr(error, 'reason', error)}") from error
+    except ValueError as error:
+        raise Failure(f"{url}: the answer is no JSON: is this the search service?") from error
+
+
+def _detail(error: HTTPError) -> str:
+    """What the problem details say, or the status phrase where the answer is none."""
+    try:
+        return str(json.load(error)["detail"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)
+
+
+def _table(hits: list[dict[str, Any]], now: datetime) -> Table:
+    table = Table("score", "product", "title", "price", "listed", box=None, header_style="bold", pad_edge=False)
+    for hit in hits:
+        listed = _ago(now - datetime.fromisoformat(hit["occurred_at"]))
+        cells = (f"{hit['score']:.3f}", hit["product_id"], hit["title"] or "", _price(hit), listed)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _price(hit: dict[str, Any]) -> str:
+    return "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency'] or ''}".rstrip()
+
+
+def _ago(age: timedelta) -> str:
+    """How long ago, in the largest unit that fits."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"

@@ -1,0 +1,59 @@
+"""`freshline worker`: events in, points out."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from freshline.cli.errors import Failure
+
+if TYPE_CHECKING:
+    from freshline.settings import Settings
+
+
+class Lane(StrEnum):
+    """Which topic a worker consumes."""
+
+    LIVE = "live"
+
+
+def worker(lane: Annotated[Lane, typer.Option(help="Which topic to consume.")] = Lane.LIVE) -> None:
+    """Index catalogue events until stopped by SIGTERM or Ctrl-C; then finish what is in flight, commit, and leave.
+
+    Example: FRESHLINE_METRICS_PORT=9100 freshline worker --lane live
+    """
+    import uvloop
+
+    from encoders.bundle import BundleError
+    from encoders.session import EncoderError
+    from freshline.logs import configure
+    from freshline.settings import Settings
+    from indexer.collections import ViewError
+    from stream.worker import WorkerFailed
+
+    settings = Settings()
+    configure(settings.log_format, settings.log_level)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(settings, lane))
+    except (BundleError, EncoderError, ViewError, WorkerFailed) as error:
+        raise Failure(str(error)) from error
+
+
+async def _run(settings: Settings, lane: Lane) -> None:
+    from prometheus_client import CollectorRegistry, start_http_server
+
+    from freshline.compose import build_worker
+
+    registry = CollectorRegistry()
+    async with build_worker(settings, lane.value, registry) as worker:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        if settings.metrics_port:
+            start_http_server(settings.metrics_port, settings.host, registry)
+        await worker.run()
