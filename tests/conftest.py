@@ -1,0 +1,64 @@
+"""The real parts that tests run on: one local stack a session, and fresh topics and collections for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.local.stack import LocalStack
+from tests.harness import Installation
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
+    """A running local stack; in CI its absence is a failure, on a laptop without Java a skip that says so."""
+    missing = [tool for tool in ("java", "mvn", "npm") if shutil.which(tool) is None]
+    if missing and not os.environ.get("CI"):
+        pytest.skip(f"the local stack needs {', '.join(missing)}")
+    local = LocalStack(tmp_path_factory.mktemp("stack"))
+    try:
+        local.up()
+        yield local
+    finally:
+        local.down(delete=True)
+
+
+@pytest.fixture(scope="session")
+def stack_env(stack: LocalStack) -> dict[str, str]:
+    """The settings that make a Freshline process use the stack."""
+    return stack.env()
+
+
+@pytest.fixture
+def installation(stack_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """Settings of an installation of its own on the shared stack: prefix, alias, image root."""
+    name = f"t{uuid.uuid4().hex[:8]}"
+    return stack_env | {
+        "FRESHLINE_TOPIC_PREFIX": f"{name}.",
+        "FRESHLINE_ALIAS": name,
+        "FRESHLINE_IMAGE_ROOT": str(tmp_path),
+        "FRESHLINE_SESSION_TIMEOUT_SECONDS": "6",
+    }
+
+
+@pytest.fixture
+def shop(installation: dict[str, str], tmp_path: Path) -> Iterator[Installation]:
+    """An installation that is set up, and closed at the end."""
+    opened = Installation(installation, tmp_path)
+    opened.setup()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def clothing() -> Path:
+    """The folder of the 2,400 clothing photos, which are not part of this project."""
+    folder = Path(os.environ.get("FRESHLINE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data")) / "clothing"
+    if not (folder / "labels.csv").exists():
+        pytest.skip(f"no photos in {folder} (FRESHLINE_TEST_DATA)")
+    return folder

@@ -1,0 +1,252 @@
+"""The page in a real Chromium: what a shopper and a seller do, on a desk and on a phone."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from selenium.webdriver import Chrome, Keys
+from selenium.webdriver.common.by import By
+
+from encoders.training.drawing import photo, random_product
+from encoders.training.street import street_photo
+from tests.browser import chromium, console_errors, requested, screen
+from tests.drawn_shop import DrawnShop, jpeg
+from tests.harness import eventually
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+SEEN = "mug/6"  # what the shopper saw on the street
+SCREENSHOT = Path(__file__).parents[2] / "docs" / "images" / "page.png"
+
+# A synthetic event, with a file as the real one would carry it.
+_HAND_OVER = """
+const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], "handed.jpg", {type: "image/jpeg"}));
+const init = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+const event = arguments[0] === "paste" ? new ClipboardEvent("paste", init) : new DragEvent("drop", init);
+document.querySelector(arguments[2]).dispatchEvent(event);
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DrawnShop]:
+    shop = DrawnShop(tmp_path_factory.mktemp("shop"), products=60)
+    yield shop
+    shop.close()
+
+
+@pytest.fixture(scope="module")
+def url(shop: DrawnShop) -> Iterator[str]:
+    with shop.serving() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    with chromium(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Chrome, url: str) -> Iterator[Page]:
+    """The page as it is opened; at the end the console is clean and nothing was asked of anyone else."""
+    screen(browser, 1280, 900)
+    browser.get(f"{url}/")
+    yield Page(browser)
+    assert console_errors(browser) == []
+    assert [address for address in requested(browser) if not address.startswith((f"{url}/", "blob:", "data:"))] == []
+
+
+@pytest.fixture
+def street(shop: DrawnShop, tmp_path: Path) -> Path:
+    path = tmp_path / "street.jpg"
+    path.write_bytes(jpeg(street_photo(shop.drawn[SEEN], 3, size=512)))
+    return path
+
+
+class Page:
+    """What can be seen and done on the page."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def text(self, selector: str) -> str:
+        return self.browser.find_element(By.CSS_SELECTOR, selector).text
+
+    def products(self) -> list[str]:
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll('[aria-busy=false] .card')].map((card) => card.dataset.product)"
+        )
+        return found
+
+    def choose(self, field: str, path: Path) -> None:
+        self.browser.find_element(By.ID, field).send_keys(str(path))
+
+    def hand_over(self, how: str, picture: bytes, where: str = "body") -> None:
+        self.browser.execute_script(_HAND_OVER, how, base64.b64encode(picture).decode(), where)
+
+    def click(self, selector: str) -> None:
+        self.browser.find_element(By.CSS_SELECTOR, selector).click()
+
+    def shows(self, selector: str, text: str, within: float = 10) -> None:
+        eventually(lambda: text in self.text(selector), within=within, what=f"{text!r} in {selector}")
+
+    def finds_first(self, product_id: str) -> None:
+        eventually(lambda: self.products()[:1] == [product_id], within=10, what=f"{product_id} first")
+
+    def pictures_loaded(self) -> bool:
+        """Whether every product picture on the screen is there."""
+        loaded: bool = self.browser.execute_script(
+            "return [...document.querySelectorAll('.frame')].every("
+            "(each) => each.getBoundingClientRect().top > innerHeight || each.querySelector('img')?.naturalWidth > 0)"
+        )
+        return loaded
+
+    def fits(self) -> bool:
+        """Whether nothing is wider than the screen."""
+        fits: bool = self.browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        return fits
+
+
+def test_a_street_photo_finds_its_product(page: Page, street: Path, shop: DrawnShop) -> None:
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    assert page.text("#heading") == "24 products like your picture"
+    card = page.text(".card")
+    assert shop.drawn[SEEN].title in card
+    assert "€" in card
+    assert "mug · listed" in card
+    assert "searchable after" in card
+    eventually(page.pictures_loaded, what="pictures")
+    assert page.fits()
+    if os.environ.get("FRESHLINE_SCREENSHOTS"):
+        opacity = "return getComputedStyle(document.getElementById('results')).opacity"
+        eventually(lambda: page.browser.execute_script(opacity) == "1", what="the fade to end")
+        SCREENSHOT.parent.mkdir(exist_ok=True)
+        shot = Image.open(io.BytesIO(page.browser.get_screenshot_as_png())).convert("RGB")
+        shot.save(SCREENSHOT, optimize=True)
+
+
+@pytest.mark.parametrize("how", ["drop", "paste"])
+def test_a_picture_dropped_or_pasted(page: Page, shop: DrawnShop, how: str) -> None:
+    page.hand_over(how, jpeg(photo(shop.drawn["bag/2"])))
+    page.finds_first("bag/2")
+
+
+def test_a_large_picture_is_made_small_before_it_is_sent(page: Page, shop: DrawnShop, tmp_path: Path) -> None:
+    large = tmp_path / "large.png"
+    photo(shop.drawn["shoe/1"]).resize((3000, 2400), Image.Resampling.BICUBIC).save(large)
+    page.choose("pick", large)
+    page.finds_first("shoe/1")
+    size = page.browser.execute_script("const {naturalWidth: w, naturalHeight: h} = asked; return [w, h]")
+    assert size == [1024, 819]
+
+
+def test_more_like_this_and_back_by_keyboard(page: Page, shop: DrawnShop, street: Path) -> None:
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    before = page.products()
+    page.browser.find_element(By.CSS_SELECTOR, ".card").send_keys(Keys.ENTER)
+    page.shows("#heading", f"like “{shop.drawn[SEEN].title}”")
+    assert SEEN not in page.products()
+    assert page.browser.execute_script("return document.activeElement.id") == "heading"
+    page.browser.refresh()  # the address says what is shown
+    page.shows("#heading", f"like “{shop.drawn[SEEN].title}”")
+    second = page.products()[0]
+    page.click(".card")
+    page.shows("#heading", f"like “{shop.drawn[second].title}”")
+    page.click("#back")
+    page.shows("#heading", f"like “{shop.drawn[SEEN].title}”")
+    assert before != page.products()
+
+
+def test_a_product_listed_now_is_watched_until_it_is_found(page: Page, tmp_path: Path) -> None:
+    own = tmp_path / "sofa.jpg"
+    own.write_bytes(jpeg(photo(random_product(77, "sofa"))))
+    started = time.monotonic()
+    page.choose("listing-picture", own)
+    page.browser.find_element(By.ID, "listing-title").send_keys("Curved reading sofa", Keys.ENTER)
+    counting = re.compile(r"0\.[3-9] s")
+    eventually(lambda: counting.fullmatch(page.text("#listing-seconds")), what="the seconds pass as one looks")
+    page.shows("#listing-said", "Searchable after")
+    said = float(page.text("#listing-said").removeprefix("Searchable after ").removesuffix(" s."))
+    assert 1 <= said <= time.monotonic() - started
+    eventually(lambda: "Curved reading sofa" in page.text(".card"), what="the new product first")
+    assert "Just listed" in page.text(".card")
+    assert "1.00" in page.text(".card")
+
+
+def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("milk, bread")
+    page.choose("pick", notes)
+    page.shows("#trouble", "“notes.txt” can't be shown by this browser")
+    page.hand_over("drop", b"no picture", "#listing")
+    page.shows("#listing-said", "“handed.jpg” can't be shown")
+    page.click("#listing-form button")
+    page.browser.find_element(By.ID, "listing-title").send_keys("A mug", Keys.ENTER)
+    page.shows("#listing-said", "Choose a picture of the product first.")
+
+
+def test_what_the_service_says_is_shown(page: Page, url: str) -> None:
+    page.browser.get(f"{url}/?like=no such product")
+    page.shows("#trouble", "the index holds nothing for a product 'no such product'")
+    (error,) = console_errors(page.browser)
+    assert "404" in error
+
+
+def test_a_service_that_is_away_is_asked_again(page: Page, street: Path) -> None:
+    page.browser.set_network_conditions(offline=True, latency=0, throughput=-1)
+    page.choose("pick", street)
+    page.shows("#trouble", "The search service does not answer")
+    (error,) = console_errors(page.browser)
+    assert "ERR_INTERNET_DISCONNECTED" in error
+    page.browser.set_network_conditions(offline=False, latency=0, throughput=-1)
+    page.click("#again")
+    page.finds_first(SEEN)
+    assert not page.browser.find_element(By.ID, "trouble").is_displayed()
+
+
+def test_an_empty_index_says_what_to_do(browser: Chrome, street: Path, tmp_path: Path) -> None:
+    shop = DrawnShop(tmp_path, products=0)
+    with shop.serving() as url:
+        browser.get(url)
+        page = Page(browser)
+        page.choose("pick", street)
+        page.shows("#heading", "No products yet")
+        page.shows("#note", "List a product now")
+        requested(browser)
+    shop.close()
+
+
+def test_on_a_phone(page: Page, street: Path) -> None:
+    for width, height in ((390, 844), (360, 640)):
+        screen(page.browser, width, height, phone=True)
+        page.browser.refresh()
+        assert page.browser.find_element(By.CSS_SELECTOR, "label:has(#shoot)").is_displayed()
+        assert page.fits()
+        page.choose("shoot", street)
+        page.finds_first(SEEN)
+        page.click("#listing summary")
+        assert page.fits()
+
+
+def test_in_the_dark(page: Page) -> None:
+    def background() -> str:
+        return str(page.browser.execute_script("return getComputedStyle(document.body).backgroundColor"))
+
+    bright = background()
+    screen(page.browser, 1280, 900, dark=True)
+    assert background() != bright

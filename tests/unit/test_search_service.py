@@ -1,0 +1,378 @@
+"""The HTTP API on Qdrant's local mode, with an encoder that sees nothing but the mean colour."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from PIL import Image
+from prometheus_client import CollectorRegistry
+from qdrant_client import QdrantClient, models
+
+from encoders.batcher import Pixels, Vectors
+from indexer.collections import ensure_view, point_alias, view_name
+from indexer.store import LOCAL, QdrantSettings, Store
+from schemas.bundles import Manifest
+from schemas.payloads import VECTOR_NAME, Payload, point_id
+from search.service import create_app
+from search.settings import SearchSettings
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+    pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+]
+
+SPACE = "0123456789ab"
+VIEW = view_name("products", SPACE, 1)
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+COLOURS = {"red": (250, 10, 10), "orange": (250, 130, 10), "green": (10, 250, 10), "blue": (10, 10, 250)}
+
+
+def encode(pixels: Pixels) -> Vectors:
+    means = pixels.mean(axis=(1, 2), dtype=np.float32)
+    vectors: Vectors = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return vectors
+
+
+def vector(colour: str) -> list[float]:
+    return [float(value) for value in encode(np.full((1, 8, 8, 3), COLOURS[colour], np.uint8))[0]]
+
+
+def picture(colour: str, kind: str = "PNG") -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), COLOURS[colour]).save(buffer, kind)
+    return buffer.getvalue()
+
+
+def manifest(space: str = SPACE) -> Manifest:
+    digest = f"sha256:{'0' * 64}"
+    return Manifest.model_validate(
+        {
+            "name": "mean-colour",
+            "revision": "7",
+            "space": space,
+            "reference": digest,
+            "dimension": 3,
+            "input_size": 8,
+            "resize": "squash",
+            "image": {"fp32": "image.fp32.onnx"},
+            "files": {"image.fp32.onnx": digest},
+        }
+    )
+
+
+def put(client: QdrantClient, view: str, product_id: str, colours: list[str], **fields: Any) -> None:
+    payload = Payload(
+        product_id=product_id, version=1, revision=1, event_id="e", occurred_at=NOW, indexed_at=NOW, **fields
+    )
+    vectors = {VECTOR_NAME: [vector(colour) for colour in colours]} if colours else {}
+    point = models.PointStruct(id=point_id(product_id), vector=vectors, payload=payload.model_dump(mode="json"))
+    client.upsert(view, [point], wait=True)
+
+
+def fill(client: QdrantClient) -> None:
+    ensure_view(client, VIEW, 3, [])
+    point_alias(client, "products", VIEW)
+    put(client, VIEW, "red", ["red", "red"], title="Red mug", category="mugs", brand="Acme", price=5, currency="EUR")
+    put(client, VIEW, "shoes/orange", ["orange"], title="Orange shoe", category="shoes", brand="Acme", price=50)
+    put(client, VIEW, "green", ["green"], title="Green", attributes={"size": ["S", "M"], "new": True, "heel.cm": 3})
+    put(client, VIEW, "gone", [], deleted=True)
+    # Never written so, but even then it must not be found.
+    put(client, VIEW, "odd", ["red"], deleted=True)
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    store = Store(QdrantSettings(url=LOCAL))
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def app(store: Store) -> FastAPI:
+    store.run_sync(fill)
+    return make_app(store)
+
+
+def make_app(store: Store, settings: SearchSettings | None = None, space: str = SPACE) -> FastAPI:
+    return create_app(
+        store=store,
+        manifest=manifest(space),
+        encode=encode,
+        settings=settings or SearchSettings(max_image_bytes=100_000),
+        registry=CollectorRegistry(),
+    )
+
+
+@asynccontextmanager
+async def talking_to(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://search") as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+async def http(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
+    async with talking_to(app) as client:
+        yield client
+
+
+async def search(http: httpx.AsyncClient, colour: str = "red", **fields: Any) -> httpx.Response:
+    return await http.post("/v1/search", files={"image": picture(colour)}, data=fields)
+
+
+async def search_json(http: httpx.AsyncClient, colour: str = "red", **fields: Any) -> httpx.Response:
+    image = base64.b64encode(picture(colour)).decode()
+    return await http.post("/v1/search", json={"image_base64": image, **fields})
+
+
+def found(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [hit["product_id"] for hit in response.json()["results"]]
+
+
+def problem(response: httpx.Response, status: int) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    body: dict[str, Any] = response.json()
+    assert body["status"] == status
+    assert body["title"]
+    assert body["detail"]
+    return body
+
+
+def wrong_fields(response: httpx.Response) -> list[str]:
+    return [error["field"] for error in problem(response, 422)["errors"]]
+
+
+@pytest.mark.parametrize("form", [search, search_json])
+async def test_finds_by_picture_in_both_forms(http: httpx.AsyncClient, form: Any) -> None:
+    response = await form(http)
+    assert found(response) == ["red", "shoes/orange", "green"]
+    body = response.json()
+    assert (body["view"], body["bundle"]) == (VIEW, "mean-colour@7")
+    assert body["took_ms"] > 0
+    first = body["results"][0]
+    assert first.pop("score") == pytest.approx(1, abs=1e-5)
+    assert first == {
+        "product_id": "red",
+        "title": "Red mug",
+        "category": "mugs",
+        "brand": "Acme",
+        "price": 5.0,
+        "currency": "EUR",
+        "image_urls": [],
+        "occurred_at": "2026-11-23T12:00:00Z",
+        "indexed_at": "2026-11-23T12:00:00Z",
+        "version": 1,
+    }
+
+
+FILTERS = [
+    ({"limit": 1}, ["red"]),
+    ({"category": "shoes"}, ["shoes/orange"]),
+    ({"brand": "Acme"}, ["red", "shoes/orange"]),
+    ({"price_min": 5, "price_max": 49.99}, ["red"]),
+    ({"price_min": 50}, ["shoes/orange"]),
+    ({"attributes": {"size": "M"}}, ["green"]),
+    ({"attributes": {"size": ["L", "S"], "new": True}}, ["green"]),
+    ({"attributes": {"new": False}}, []),
+    ({"attributes": {"heel.cm": 3}}, ["green"]),
+    ({"attributes": {"heel.cm": 4}}, []),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), FILTERS)
+async def test_filters(http: httpx.AsyncClient, fields: dict[str, Any], expected: list[str]) -> None:
+    assert found(await search_json(http, **fields)) == expected
+    if "attributes" in fields:
+        fields = {"attributes": httpx.Request("GET", "http://x", json=fields["attributes"]).content.decode()}
+    assert found(await search(http, **fields)) == expected
+
+
+async def test_fields_left_empty_in_a_form_count_as_absent(http: httpx.AsyncClient) -> None:
+    assert found(await search(http, text="", category="", attributes="", limit="")) == ["red", "shoes/orange", "green"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"limit": 0}, ["limit"]),
+        ({"limit": 101}, ["limit"]),
+        ({"limit": "many"}, ["limit"]),
+        ({"price_min": "-1", "price_max": "inf"}, ["price_min", "price_max"]),
+        ({"shape": "round"}, ["shape"]),
+    ],
+)
+async def test_wrong_fields_are_named(http: httpx.AsyncClient, fields: dict[str, Any], wrong: list[str]) -> None:
+    assert wrong_fields(await search(http, **fields)) == wrong
+    assert wrong_fields(await search_json(http, **fields)) == wrong
+
+
+@pytest.mark.parametrize("attributes", ["{", "[]", '{"a": {}}', '{"a\\"b": 1}', '{"a\\\\b": 1}', "[" * 100_000])
+async def test_wrong_attributes_are_named(http: httpx.AsyncClient, attributes: str) -> None:
+    assert wrong_fields(await search(http, attributes=attributes))[0].startswith("attributes")
+
+
+@pytest.mark.parametrize(
+    ("content", "field"),
+    [("{}", "image_base64"), ('{"image_base64": "!"}', "image_base64"), ('{"image_base64": 1}', "image_base64")],
+)
+async def test_json_needs_an_image(http: httpx.AsyncClient, content: str, field: str) -> None:
+    response = await http.post("/v1/search", content=content, headers={"content-type": "application/json"})
+    assert wrong_fields(response) == [field]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", "\xff", '{"attributes": ' + "[" * 100_000])
+async def test_a_body_that_is_no_json_object(http: httpx.AsyncClient, content: str) -> None:
+    response = await http.post(
+        "/v1/search", content=content.encode("latin-1"), headers={"content-type": "application/json"}
+    )
+    problem(response, 422)
+
+
+async def test_a_form_needs_an_image_file(http: httpx.AsyncClient) -> None:
+    assert wrong_fields(await http.post("/v1/search", files={"limit": (None, "3")})) == ["image"]
+    assert wrong_fields(await http.post("/v1/search", files={"image": ("", b"")})) == ["image"]
+    assert wrong_fields(await http.post("/v1/search", files={"image": (None, "photo.jpg")})) == ["image"]
+
+
+async def test_broken_multipart(http: httpx.AsyncClient) -> None:
+    for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+        problem(await http.post("/v1/search", content=b"nonsense", headers={"content-type": kind}), 400)
+
+
+async def test_text_has_no_tower(http: httpx.AsyncClient) -> None:
+    for response in (
+        await search(http, text="red mug"),
+        await search_json(http, text="red mug"),
+        await http.post("/v1/search", json={"text": "red mug"}),
+    ):
+        body = problem(response, 422)
+        assert body["type"] == "urn:freshline:problem:text-unsupported"
+        assert "no text tower" in body["detail"]
+
+
+@pytest.mark.parametrize(
+    ("image", "status", "reason"),
+    [
+        (b"GIF89a", 415, "image_unsupported"),
+        (b"hello", 415, "image_unsupported"),
+        (picture("red")[:60], 422, "image_corrupt"),
+        (picture("red", "JPEG")[:200], 422, "image_corrupt"),
+    ],
+)
+async def test_what_is_no_picture(http: httpx.AsyncClient, image: bytes, status: int, reason: str) -> None:
+    body = problem(await http.post("/v1/search", files={"image": image}), status)
+    assert body["reason"] == reason
+
+
+@pytest.mark.parametrize("size", [100_001, 500_000])
+async def test_images_over_the_limit(http: httpx.AsyncClient, size: int) -> None:
+    image = bytes(size)
+
+    async def without_length() -> AsyncIterator[bytes]:
+        yield b'--x\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n'
+        yield image
+        yield b"\r\n--x--\r\n"
+
+    form = {"content-type": "multipart/form-data; boundary=x"}
+    for response in (
+        await http.post("/v1/search", files={"image": image}),
+        await http.post("/v1/search", json={"image_base64": base64.b64encode(image).decode()}),
+        await http.post("/v1/search", content=without_length(), headers=form),
+    ):
+        assert "0.1 MB" in problem(response, 413)["detail"]
+
+
+async def test_neither_form(http: httpx.AsyncClient) -> None:
+    for kind in ("image/png", "application/x-www-form-urlencoded", ""):
+        problem(await http.post("/v1/search", content=picture("red"), headers={"content-type": kind}), 415)
+
+
+async def test_what_the_index_holds_for_a_product(http: httpx.AsyncClient) -> None:
+    held = (await http.get("/v1/products/shoes/orange")).json()
+    assert held["title"] == "Orange shoe"
+    assert held["deleted"] is False
+    assert (await http.get("/v1/products/shoes%2Forange")).json() == held
+    tombstone = await http.get("/v1/products/gone")
+    assert (tombstone.status_code, tombstone.json()["deleted"]) == (200, True)
+    assert "nothing" in problem(await http.get("/v1/products/nothing"), 404)["detail"]
+
+
+async def test_similar_products(http: httpx.AsyncClient) -> None:
+    assert found(await http.get("/v1/products/shoes/orange/similar")) == ["red", "green"]
+    assert found(await http.get("/v1/products/red/similar", params={"limit": 1})) == ["shoes/orange"]
+    assert wrong_fields(await http.get("/v1/products/red/similar", params={"limit": 0})) == ["limit"]
+    for product_id in ("nothing", "gone"):
+        problem(await http.get(f"/v1/products/{product_id}/similar"), 404)
+
+
+async def test_other_errors_are_problems_too(http: httpx.AsyncClient) -> None:
+    assert "/nowhere" in problem(await http.get("/nowhere"), 404)["detail"]
+    response = await http.get("/v1/search")
+    problem(response, 405)
+    assert response.headers["allow"] == "POST"
+
+
+async def test_a_failure_of_ours_is_a_problem_without_its_details(store: Store) -> None:
+    def broken(_: Pixels) -> Vectors:
+        raise ArithmeticError("secret")
+
+    store.run_sync(fill)
+    app = create_app(
+        store=store, manifest=manifest(), encode=broken, settings=SearchSettings(), registry=CollectorRegistry()
+    )
+    async with talking_to(app) as http:
+        response = await search(http)
+    problem(response, 500)
+    assert "secret" not in response.text
+
+
+async def test_health_metrics_and_openapi(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/healthz")).json() == {"status": "ok"}
+    assert (await http.get("/readyz")).json() == {"status": "ready", "view": VIEW, "bundle": "mean-colour@7"}
+    await search(http)
+    metrics = (await http.get("/metrics")).text
+    for stage in ("decode", "encode", "query", "total"):
+        assert f'freshline_search_seconds_count{{stage="{stage}"}} 1.0' in metrics
+    operation = (await http.get("/openapi.json")).json()["paths"]["/v1/search"]["post"]
+    assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
+    assert set(operation["responses"]) == {"200", "default"}
+
+
+async def test_before_the_first_view(store: Store) -> None:
+    async with talking_to(make_app(store)) as http:
+        assert (await http.get("/healthz")).status_code == 200
+        assert "freshline setup" in problem(await http.get("/readyz"), 503)["detail"]
+        problem(await http.get("/v1/products/red"), 503)
+        response = await search(http)
+        problem(response, 503)
+        assert response.headers["retry-after"] == "5"
+
+
+async def test_a_view_of_another_space_is_refused(store: Store) -> None:
+    store.run_sync(fill)
+    async with talking_to(make_app(store, space="ffffffffffff")) as http:
+        assert "ffffffffffff" in problem(await search(http), 503)["detail"]
+        problem(await http.get("/readyz"), 503)
+
+
+async def test_a_pinned_view_is_searched_whatever_the_alias_says(store: Store) -> None:
+    other = view_name("products", SPACE, 2)
+    store.run_sync(fill)
+    store.run_sync(lambda client: ensure_view(client, other, 3, []))
+    async with talking_to(make_app(store, SearchSettings(view=other))) as http:
+        assert found(await search(http)) == []
+        assert (await http.get("/readyz")).json()["view"] == other

@@ -1,0 +1,116 @@
+"""The drawn catalogue is the same for everybody, and what is trained on it is a working bundle."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from encoders.bundle import load_bundle
+from encoders.pixels import decode
+from encoders.session import ImageEncoder
+from encoders.training.catalogue import _jpeg
+from encoders.training.drawing import COLOURS, cutout, photo, random_product
+from encoders.training.patterns import PATTERNS
+from encoders.training.shapes import SHAPES
+from encoders.training.street import street_photo
+
+needs_torch = pytest.mark.skipif(
+    importlib.util.find_spec("torch") is None and "CI" not in os.environ,
+    reason="PyTorch is not installed (extra `train`)",
+)
+
+
+def test_a_product_is_designed_by_its_seed() -> None:
+    assert random_product(5) == random_product(5)
+    assert random_product(5) != random_product(6)
+    assert random_product(5, "mug").category == "mug"
+
+
+def test_seeds_reach_every_category_colour_and_pattern() -> None:
+    products = [random_product(seed) for seed in range(2000)]
+
+    assert {product.category for product in products} == set(SHAPES)
+    assert {product.pattern for product in products} == set(PATTERNS)
+    assert {product.colours[0] for product in products} == set(COLOURS)
+    assert all(len(set(product.colours)) == 3 for product in products)
+
+
+def test_a_title_says_what_is_seen() -> None:
+    product = next(p for p in map(random_product, range(1000)) if p.pattern == "striped")
+
+    assert product.title == f"Striped {product.colours[0]} {product.category}"
+
+
+@pytest.mark.parametrize("category", SHAPES)
+def test_each_category_is_drawn_whole_and_alike_each_time(category: str) -> None:
+    product = random_product(3, category)
+
+    figure = cutout(product, 96)
+
+    left, top, right, bottom = figure.getbbox() or (0, 0, 0, 0)
+    assert 0 <= left < right <= 96
+    assert bottom - top > 30
+    assert photo(product, 96).tobytes() == photo(product, 96).tobytes()
+    assert street_photo(product, 7, 96).tobytes() == street_photo(product, 7, 96).tobytes()
+    assert street_photo(product, 7, 96).tobytes() != street_photo(product, 8, 96).tobytes()
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_covers_some_and_never_more_than_all(pattern: str) -> None:
+    y, x = np.mgrid[-5:5:0.02, -5:5:0.02]
+
+    coverage = PATTERNS[pattern](x, y)
+
+    assert coverage.min() >= 0
+    assert coverage.max() <= 1
+    assert pattern == "plain" or 0.05 < coverage.mean() < 0.95
+
+
+@needs_torch
+@pytest.mark.filterwarnings("default")  # PyTorch's exporter warns about itself
+def test_a_tiny_training_gives_a_working_bundle(tmp_path: Path) -> None:
+    from encoders.training.drawn import Plan, make
+
+    result = make(Plan(seed=2, steps=3, products=40, views=1, test_products=12), tmp_path)
+
+    assert result.steps == 3
+    assert 0 <= result.recall_at_1 <= result.recall_at_10 <= 1
+    bundle = load_bundle(tmp_path)
+    assert bundle.manifest.revision == "2.3"
+    assert bundle.manifest.parity["fp32"].min_cosine >= 0.9999
+    encoder = ImageEncoder(bundle)
+    pictures = [decode(_jpeg(photo(random_product(i))), size=encoder.size, resize=encoder.resize) for i in range(3)]
+    assert encoder.encode(np.stack(pictures)).shape == (3, bundle.manifest.dimension)
+    assert "--seed 2 --steps 3 --products 40" in (tmp_path / "MODEL_CARD.md").read_text()
+
+
+@needs_torch
+def test_a_model_that_changed_on_its_way_is_refused() -> None:
+    import torch
+
+    from encoders.training.export import ParityError, prove, to_onnx
+    from encoders.training.tower import SIZE, Tower
+
+    torch.manual_seed(0)
+    model = to_onnx(Tower().eval(), SIZE)
+    pixels = np.random.default_rng(0).integers(0, 256, (4, SIZE, SIZE, 3), np.uint8)
+
+    with pytest.raises(ParityError, match=r"under 0\.9999"):
+        prove(Tower().eval(), model, pixels)
+
+
+@needs_torch
+def test_time_that_is_up_ends_the_training() -> None:
+    from encoders.training.catalogue import Catalogue
+    from encoders.training.learning import train
+
+    photos = np.zeros((4, 112, 112, 3), np.uint8)
+    catalogue = Catalogue(["mug"] * 4, photos, photos[:, None])
+
+    _, steps = train(catalogue, seed=0, steps=10**6, seconds=0.3, report=lambda step, loss: None)
+
+    assert steps < 100
