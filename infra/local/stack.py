@@ -3,7 +3,8 @@
 import os
 import shutil
 import signal
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -60,17 +61,14 @@ class LocalStack:
 
     def up(self, report: Callable[[str], None] = lambda _: None) -> None:
         """Start what does not run, and return when all parts answer; on any failure, stop what this call started."""
-        self._check_folder()
-        with locked(self.data / LOCK_FILE):
-            state = State.load(self.data)
+        with self._locked() as state:
             names = [name for name in PARTS if name in CORE or self._with_prometheus or name in state.processes]
             self._start(state, names, report)
 
     def start(self, name: str) -> None:
         """Start one part, unless it runs, and return when it answers."""
-        self._check_folder()
-        with locked(self.data / LOCK_FILE):
-            self._start(State.load(self.data), [name], lambda _: None)
+        with self._locked() as state:
+            self._start(state, [name], lambda _: None)
 
     def stop(self, name: str) -> None:
         """End one part in good order."""
@@ -86,9 +84,7 @@ class LocalStack:
         """Stop all parts; with `delete`, remove the data folder too."""
         if not self.data.exists():
             return
-        self._check_folder()
-        with locked(self.data / LOCK_FILE):
-            state = State.load(self.data)
+        with self._locked() as state:
             stop_all(list(state.processes.values()), grace=STOP_SECONDS)
             if delete:
                 shutil.rmtree(self.data)
@@ -181,11 +177,22 @@ class LocalStack:
             return PartStatus(name, "down", None, ports, str(part.log))
         return PartStatus(name, "up" if part.ready() else "unready", process.pid, ports, str(part.log))
 
-    def _check_folder(self) -> None:
-        """Refuse a folder with other things in it: it is ours alone, to fill and to delete."""
+    @contextmanager
+    def _locked(self) -> Iterator[State]:
+        """The stack's state, while no other command may change it."""
         if self.data.exists() and not self.data.is_dir():
             raise StackError(f"{self.data} is not a folder")
+        with locked(self.data / LOCK_FILE):
+            self._check_folder()
+            yield State.load(self.data)
+
+    def _check_folder(self) -> None:
+        """Refuse a folder with other things in it: it is ours alone, to fill and to delete.
+
+        Asked under the lock: another command that is just filling or deleting the folder has done so then.
+        """
         if not (self.data / STATE_FILE).exists() and any(self.data.glob("[!.]*")):
+            (self.data / LOCK_FILE).unlink()
             raise StackError(f"{self.data} holds other things than a stack: name another folder with --data")
 
 

@@ -34,7 +34,7 @@ class State:
     def save(self) -> None:
         """Write it, whole or not at all."""
         processes = {name: asdict(process) for name, process in self.processes.items()}
-        draft = self.file.with_suffix(".tmp")
+        draft = self.file.with_name(f".{self.file.name}.draft")  # hidden: a folder that only holds it is empty
         draft.write_text(json.dumps({"ports": self.ports, "processes": processes}, indent=2))
         draft.replace(self.file)
 

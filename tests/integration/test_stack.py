@@ -163,7 +163,9 @@ def test_two_stacks_side_by_side(data: Path, tmp_path: Path) -> None:
 
 def test_two_ups_at_once_start_one_stack(command: Command, data: Path) -> None:
     first, second = command("up", "--json"), command("up", "--json")
-    reports = [json.loads(output) for _, output, _ in (finish(first), finish(second))]
+    results = [finish(first), finish(second)]
+    assert [code for code, _, _ in results] == [0, 0], results
+    reports = [json.loads(output) for _, output, _ in results]
     assert reports[0] == reports[1]
     assert len(processes_of(data)) == 2
 

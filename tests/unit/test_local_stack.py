@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from infra.local.kafka import Kafka, java_version
 from infra.local.locks import locked
 from infra.local.ports import CANDIDATES, HOST, check_port, is_free, reserve
 from infra.local.processes import Process, spawn, stop_all, wait_any
-from infra.local.stack import LocalStack
+from infra.local.stack import LOCK_FILE, LocalStack
 from infra.local.state import STATE_FILE, State
 
 IGNORES_SIGTERM = (
@@ -226,6 +227,17 @@ class TestFolder:
         with pytest.raises(StackError, match="other things"):
             stack(tmp_path).down(delete=True)
         assert [file.name for file in data.iterdir()] == ["thesis.tex"]
+
+    def test_one_that_another_command_is_deleting_is_awaited(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        with ThreadPoolExecutor(1) as pool:
+            with locked(data / LOCK_FILE):
+                (data / "kafka").mkdir()  # what is left of a stack in the middle of `down --delete`
+                down = pool.submit(stack(tmp_path).down)
+                with pytest.raises(TimeoutError):
+                    down.result(timeout=0.2)
+                shutil.rmtree(data)
+            down.result(timeout=10)
 
     def test_down_without_a_stack_makes_nothing(self, tmp_path: Path) -> None:
         stack(tmp_path).down(delete=True)
