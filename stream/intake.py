@@ -13,8 +13,14 @@ from stream.pipeline import Record
 log = structlog.get_logger(__name__)
 
 
+_RUNS = 8
+
+
 class Intake:
     """Takes records as they are delivered, and knows what may be committed.
+
+    When it is full, it waits until an eighth is free again: the consumer then delivers in runs, where waking it for
+    each single record would cost more than the record's own work.
 
     Args:
         process: returns once a record is durable; an exception of its is a fault of ours and ends the worker.
@@ -23,7 +29,9 @@ class Intake:
 
     def __init__(self, process: Callable[[Record], Awaitable[str]], max_in_flight: int) -> None:
         self._process = process
-        self._slots = asyncio.Semaphore(max_in_flight)
+        self._most = max_in_flight
+        self._resume_at = max_in_flight - max(1, max_in_flight // _RUNS)
+        self._room = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
@@ -37,16 +45,27 @@ class Intake:
             is_current: asked when there is room: whether the partition is still ours under the assignment that
                 delivered the record. If not, it will be delivered again.
         """
-        await self._slots.acquire()
-        ticket = None
-        if is_current() and not self._closed:
-            ticket = self.frontier.open(Partition(record.topic, record.partition), record.offset)
+        while self.in_flight >= self._most:
+            self._room.clear()
+            await self._room.wait()
+        if self._closed or not is_current():
+            return
+        ticket = self.frontier.open(Partition(record.topic, record.partition), record.offset)
         if ticket is None:
-            self._slots.release()
             return
         task = asyncio.create_task(self._work(record, ticket.settle))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    @property
+    def in_flight(self) -> int:
+        """Records being processed; may be asked from any thread."""
+        return len(self._tasks)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if self.in_flight <= self._resume_at:
+            self._room.set()
 
     async def _work(self, record: Record, settle: Callable[[], None]) -> None:
         try:
@@ -56,8 +75,6 @@ class Intake:
             log.exception("internal error", topic=record.topic, partition=record.partition, offset=record.offset)
             if not self._failed.done():
                 self._failed.set_exception(error)
-        finally:
-            self._slots.release()
 
     async def failure(self) -> None:
         """Return never; raises the first exception that `process` raised."""

@@ -82,8 +82,3 @@ class Frontier:
         """Forget these partitions; what is still in flight there will be delivered again to whoever has them next."""
         for partition in partitions:
             self._logs.pop(partition, None)
-
-    @property
-    def in_flight(self) -> int:
-        """Events delivered and not settled."""
-        return sum(not ticket.settled for log in self._logs.values() for ticket in log.waiting)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Iterable
+from collections.abc import Coroutine, Generator, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from typing import Any
 import faust
 import structlog
 from aiokafka.errors import KafkaError
+from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, StreamT
 from mode.supervisors import CrashingSupervisor
 
@@ -65,7 +66,7 @@ class Worker:
     @property
     def in_flight(self) -> int:
         """Events delivered and not settled."""
-        return self._intake.frontier.in_flight
+        return self._intake.in_flight
 
     def stop(self) -> None:
         """Ask `run` to drain, commit and return. For a signal handler."""
@@ -143,7 +144,53 @@ class Worker:
                 self._intake.frontier.committed(offsets)
 
 
+class _Begun:
+    """A coroutine that was begun elsewhere and now waits: awaited, it goes on."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> None:
+        self._coroutine = coroutine
+        self._waits_for = waits_for
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        try:
+            yield self._waits_for
+        except BaseException:
+            self._coroutine.close()
+            raise
+        return (yield from self._coroutine.__await__())
+
+
+class _Consumer(driver.Consumer):
+    """Faust's consumer, at a fifth of its price for each record.
+
+    Faust makes four tasks to deliver a record, so that it can stop while the agent's queue is full. It hardly ever is:
+    the delivery is begun at once, and only one that has to wait is waited for as Faust does it.
+    """
+
+    async def wait_first(self, *coros: Any, **options: Any) -> Any:
+        first, *others = coros
+        if options or not asyncio.iscoroutine(first):
+            return await super().wait_first(*coros, **options)
+        try:
+            waits_for = first.send(None)
+        except StopIteration:
+            for other in others:
+                other.close()
+            return None
+        return await super().wait_first(_Begun(first, waits_for), *others)
+
+
+class _Transport(driver.Transport):
+    Consumer = _Consumer
+
+
 def _app(settings: WorkerSettings) -> faust.App:
+    app = _plain_app(settings)
+    app.transport = _Transport(app.conf.broker_consumer, app)
+    return app
+
+
+def _plain_app(settings: WorkerSettings) -> faust.App:
     return faust.App(
         settings.group,
         broker=settings.kafka.faust_urls(),

@@ -107,7 +107,7 @@ async def test_a_record_of_an_assignment_that_ended_while_it_waited_is_left_alon
     await waiting
 
     assert set(work.running) == {1, 2}
-    assert intake.frontier.in_flight == 2
+    assert intake.in_flight == 2
 
 
 async def test_records_that_are_left_alone_take_no_room(intake: Intake, work: Work) -> None:
@@ -123,7 +123,7 @@ async def test_a_record_that_is_delivered_twice_is_worked_on_once(intake: Intake
         await accept(intake, 0, 0, 0, 0, 0)
     await work.started(0)
 
-    assert intake.frontier.in_flight == 1
+    assert intake.in_flight == 1
 
 
 async def test_draining_waits_for_what_is_in_flight(intake: Intake, work: Work) -> None:
