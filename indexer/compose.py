@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from indexer.decide import Plan, row_of
-from indexer.points import Point, Stored, Vectors
+from indexer.points import Point, Stored
+from indexer.wire import Row
 from schemas.events import Event, Image
 from schemas.payloads import EncodedImage, FailedImage, Payload, revision_of
 
@@ -17,7 +18,7 @@ class Encoded:
     """A freshly encoded image: the SHA-256 of its bytes, and its vector of shape (dimension,)."""
 
     digest: str
-    vector: Sequence[float]
+    vector: Row
 
 
 def compose(plan: Plan, encoded: Mapping[Image, Encoded], failed: Sequence[FailedImage], indexed_at: datetime) -> Point:
@@ -33,10 +34,8 @@ def compose(plan: Plan, encoded: Mapping[Image, Encoded], failed: Sequence[Faile
     revision = revision_of(plan.change.offset, len(rows))
     if not rows and stored and stored.encoded:
         rows = list(zip(stored.encoded, _vectors(stored), strict=True))
-    payload = _payload(event, revision, indexed_at).model_copy(
-        update={"encoded_images": [entry for entry, _ in rows], "failed_images": list(failed)}
-    )
-    return Point(payload, [list(vector) for _, vector in rows], stored.version if stored else 0)
+    payload = _payload(event, revision, indexed_at, [entry for entry, _ in rows], list(failed))
+    return Point(payload, [vector for _, vector in rows], stored.version if stored else 0)
 
 
 def tombstone(plan: Plan, deleted_at: datetime) -> Point:
@@ -54,9 +53,7 @@ def tombstone(plan: Plan, deleted_at: datetime) -> Point:
     return Point(payload, [], plan.stored.version if plan.stored else 0)
 
 
-def _row(
-    image: Image, encoded: Mapping[Image, Encoded], stored: Stored | None
-) -> tuple[EncodedImage, Sequence[float]] | None:
+def _row(image: Image, encoded: Mapping[Image, Encoded], stored: Stored | None) -> tuple[EncodedImage, Row] | None:
     if fresh := encoded.get(image):
         return EncodedImage(url=image.url, digest=fresh.digest), fresh.vector
     row = row_of(image, stored)
@@ -65,12 +62,14 @@ def _row(
     return EncodedImage(url=image.url, digest=stored.encoded[row].digest), _vectors(stored)[row]
 
 
-def _vectors(stored: Stored) -> Vectors:
+def _vectors(stored: Stored) -> Sequence[Row]:
     assert stored.vectors is not None, "a plan that keeps vectors was made without reading them"
     return stored.vectors
 
 
-def _payload(event: Event, revision: int, indexed_at: datetime) -> Payload:
+def _payload(
+    event: Event, revision: int, indexed_at: datetime, encoded: list[EncodedImage], failed: list[FailedImage]
+) -> Payload:
     product = event.product
     assert product is not None, "only a deleted event has no product"
     return Payload(
@@ -87,4 +86,6 @@ def _payload(event: Event, revision: int, indexed_at: datetime) -> Payload:
         currency=product.currency,
         attributes=product.attributes,
         image_urls=[image.url for image in event.images],
+        encoded_images=encoded,
+        failed_images=failed,
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qdrant_client import QdrantClient, models
+from qdrant_client import QdrantClient
 
-from schemas.payloads import VECTOR_NAME, EncodedImage, Payload, point_id
+from indexer.wire import Found, Row, get
+from schemas.payloads import EncodedImage, Payload, point_id
 
 RANK_FIELDS = ["version", "revision"]
 DECIDE_FIELDS = [*RANK_FIELDS, "encoded_images"]
-
-Vectors = list[list[float]]
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,8 @@ class Stored:
     version: int
     revision: int
     encoded: tuple[EncodedImage, ...] = ()
-    vectors: Vectors | None = None
-    """Shape (len(encoded), dimension), L2-normalised; None if they were not read."""
+    vectors: Sequence[Row] | None = None
+    """One for each of `encoded`; None if they were not read."""
 
     @property
     def rank(self) -> tuple[int, int]:
@@ -36,7 +35,7 @@ class Point:
     """A whole point to be written; `vectors` has one row for each of the payload's encoded images."""
 
     payload: Payload
-    vectors: Vectors
+    vectors: Sequence[Row]
     read_version: int
     """The version that was stored when this write was planned, 0 for none."""
 
@@ -51,8 +50,8 @@ def read_stored(
 ) -> dict[str, Stored]:
     """What the view holds for these products, in one request; products that it doesn't know are left out."""
     by_point = {point_id(product_id): product_id for product_id in product_ids}
-    records = client.retrieve(view, list(by_point), with_payload=list(fields), with_vectors=vectors)
-    return {by_point[str(record.id)]: _stored(record, vectors=vectors) for record in records}
+    found = get(client, view, list(by_point), fields=fields, vectors=vectors)
+    return {by_point[each.id]: _stored(each, vectors=vectors) for each in found}
 
 
 def read_payload(client: QdrantClient, view: str, product_id: str) -> Payload | None:
@@ -61,12 +60,10 @@ def read_payload(client: QdrantClient, view: str, product_id: str) -> Payload | 
     return Payload.model_validate(records[0].payload) if records else None
 
 
-def _stored(record: models.Record, *, vectors: bool) -> Stored:
-    payload = record.payload or {}
-    named = record.vector if isinstance(record.vector, dict) else {}
+def _stored(found: Found, *, vectors: bool) -> Stored:
     return Stored(
-        version=payload["version"],
-        revision=payload["revision"],
-        encoded=tuple(EncodedImage.model_validate(entry) for entry in payload.get("encoded_images", [])),
-        vectors=named.get(VECTOR_NAME, []) if vectors else None,  # type: ignore[arg-type]  # a multivector, by our schema
+        version=found.payload["version"],
+        revision=found.payload["revision"],
+        encoded=tuple(EncodedImage.model_validate(entry) for entry in found.payload.get("encoded_images", [])),
+        vectors=found.rows if vectors else None,
     )

@@ -17,6 +17,8 @@ T = TypeVar("T")
 
 LOCAL = ":memory:"
 
+# Accept no compression: the server would gzip each answer, twenty times the work of reading the vectors in it.
+_UNCOMPRESSED = {"grpc.compression_enabled_algorithms_bitset": 1}
 _PASSING = frozenset(
     {
         grpc.StatusCode.UNAVAILABLE,
@@ -72,6 +74,7 @@ def _connect(settings: QdrantSettings) -> QdrantClient:
         api_key=settings.api_key,
         grpc_port=settings.grpc_port,
         prefer_grpc=True,
+        grpc_options=dict(_UNCOMPRESSED),  # which the client adds to
         timeout=settings.timeout_seconds,
         # The local stack's server is the newest that can be had as a package, older than the client allows for.
         check_compatibility=False,

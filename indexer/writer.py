@@ -8,7 +8,7 @@ from enum import StrEnum
 from qdrant_client import QdrantClient, models
 
 from indexer.points import RANK_FIELDS, Point, read_stored
-from schemas.payloads import VECTOR_NAME
+from indexer.wire import upsert
 
 MAX_ROUNDS = 8
 
@@ -55,10 +55,10 @@ def write(client: QdrantClient, view: str, points: Sequence[Point]) -> list[Writ
     together = [point for point in points if point.payload.version > point.read_version]
     alone = [point for point in points if point.payload.version <= point.read_version]
     for threshold, group in stab(together):
-        _upsert(client, view, group, below(threshold))
+        upsert(client, view, group, below(threshold))
     for _ in range(MAX_ROUNDS):
         for point in alone:
-            _upsert(client, view, [point], not_past(*point.payload.rank))
+            upsert(client, view, [point], not_past(*point.payload.rank))
         outcomes = _read_back(client, view, points)
         alone = [point for point in points if outcomes[point.payload.product_id] is None]
         if not alone:
@@ -79,22 +79,6 @@ def _read_back(client: QdrantClient, view: str, points: Sequence[Point]) -> dict
                 Written.STORED if held.rank == point.payload.rank else Written.OVERTAKEN
             )
     return outcomes
-
-
-def _upsert(client: QdrantClient, view: str, points: Sequence[Point], guard: models.Filter) -> None:
-    client.upsert(
-        view,
-        [
-            models.PointStruct(
-                id=point.id,
-                payload=point.payload.model_dump(mode="json"),
-                vector={VECTOR_NAME: point.vectors} if point.vectors else {},
-            )
-            for point in points
-        ],
-        update_filter=guard,
-        wait=True,
-    )
 
 
 def below(threshold: int) -> models.Filter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
+from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
@@ -17,6 +18,7 @@ VECTOR_NAME = "images"
 """The named multivector of a point: one row per encoded image."""
 
 
+@lru_cache(4096)  # asked several times about each event in flight
 def point_id(product_id: str) -> str:
     """One product is one point: the UUIDv5 of its id."""
     return str(uuid.uuid5(POINT_NAMESPACE, product_id))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from qdrant_client import QdrantClient, models
 
-from indexer.points import RANK_FIELDS, Vectors, read_stored
+from indexer.points import RANK_FIELDS, read_stored
+from indexer.wire import numbers
 from schemas.payloads import VECTOR_NAME, point_id
 from search.filters import only_live
 from search.models import Hit
 
 
 def nearest(
-    client: QdrantClient, view: str, vectors: Vectors, *, limit: int, matching: models.Filter, hnsw_ef: int
+    client: QdrantClient, view: str, vectors: list[list[float]], *, limit: int, matching: models.Filter, hnsw_ef: int
 ) -> list[Hit]:
     """The products whose pictures are most similar to `vectors`, shape (n, dimension); each product once."""
     found = client.query_points(
@@ -32,4 +33,5 @@ def similar(client: QdrantClient, view: str, product_id: str, *, limit: int, hns
     if stored is None or not stored.vectors:
         return None
     others = only_live(but=point_id(product_id))
-    return nearest(client, view, stored.vectors, limit=limit, matching=others, hnsw_ef=hnsw_ef)
+    vectors = [numbers(row) for row in stored.vectors]
+    return nearest(client, view, vectors, limit=limit, matching=others, hnsw_ef=hnsw_ef)

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image as PILImage
 
 from indexer.decide import Change
-from indexer.points import Point, Stored, Vectors
+from indexer.points import Point, Stored
+from indexer.wire import Row, numbers
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event, Image
 from schemas.payloads import EncodedImage, Payload, revision_of
@@ -139,9 +140,9 @@ def record(value: bytes | Event | None, *, offset: int = 0, **changes: Any) -> R
     return Record(**(fields | changes))
 
 
-def rounded(vectors: Vectors | Sequence[Sequence[float]] | None) -> list[list[float]]:
+def rounded(vectors: Sequence[Row] | None) -> list[list[float]]:
     """Vectors without the noise of 32-bit floats."""
-    return [[round(float(value), 5) for value in row] for row in vectors or []]
+    return [[round(value, 5) for value in numbers(row)] for row in vectors or []]
 
 
 def picture(name: str) -> bytes:

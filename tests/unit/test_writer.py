@@ -210,6 +210,7 @@ class Meddling:
 
     def __init__(self, client: QdrantClient, *meddle: Callable[[QdrantClient], object]) -> None:
         self._client = client
+        self.init_options = client.init_options
         self._meddle = list(meddle)
         self.upserts: list[int] = []
 

@@ -1,0 +1,113 @@
+"""Points as they travel: read and written as gRPC messages, without the client's own models in between.
+
+Those models turn each vector into Python floats and back, which is most of what a write costs; here a vector that is
+kept goes back as the very message that it came in. Qdrant's local mode has no wire, and takes the models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from qdrant_client import QdrantClient, grpc, models
+from qdrant_client.conversions.conversion import RestToGrpc, grpc_to_payload, payload_to_grpc
+
+from schemas.payloads import VECTOR_NAME
+
+if TYPE_CHECKING:
+    from indexer.points import Point
+
+Row = Any
+"""One vector of shape (dimension,), L2-normalised: a sequence or an array of floats, or the message it was read in."""
+
+
+class Found(NamedTuple):
+    """A point as it was read; `rows` is empty where it has no vectors, or they were not asked for."""
+
+    id: str
+    payload: dict[str, Any]
+    rows: list[Row]
+
+
+def numbers(row: Row) -> list[float]:
+    """The floats of a row."""
+    if isinstance(row, grpc.DenseVector):
+        return list(row.data)
+    return row.tolist() if isinstance(row, np.ndarray) else list(row)
+
+
+def get(
+    client: QdrantClient, view: str, ids: Sequence[str], *, fields: Sequence[str], vectors: bool
+) -> Iterator[Found]:
+    """These points as far as they exist, in one request, with these fields of their payloads."""
+    if _is_local(client):
+        for record in client.retrieve(view, ids, with_payload=list(fields), with_vectors=vectors):
+            named = record.vector if isinstance(record.vector, dict) else {}
+            yield Found(str(record.id), record.payload or {}, list(named.get(VECTOR_NAME, [])))
+        return
+    include = grpc.PayloadIncludeSelector(fields=fields)
+    request = grpc.GetPoints(
+        collection_name=view,
+        ids=[grpc.PointId(uuid=each) for each in ids],
+        with_payload=grpc.WithPayloadSelector(include=include),
+        with_vectors=grpc.WithVectorsSelector(enable=vectors),
+    )
+    for point in client.grpc_points.Get(request, timeout=_timeout(client)).result:
+        yield Found(point.id.uuid, grpc_to_payload(point.payload), _rows(point.vectors))
+
+
+def upsert(client: QdrantClient, view: str, points: Sequence[Point], guard: models.Filter) -> None:
+    """Write whole points where `guard` lets them; durable and readable when this returns."""
+    if _is_local(client):
+        client.upsert(view, [_model(point) for point in points], update_filter=guard, wait=True)
+        return
+    request = grpc.UpsertPoints(
+        collection_name=view,
+        points=[_message(point) for point in points],
+        update_filter=RestToGrpc.convert_filter(guard),
+        wait=True,
+    )
+    client.grpc_points.Upsert(request, timeout=_timeout(client))
+
+
+def _message(point: Point) -> grpc.PointStruct:
+    payload = payload_to_grpc(point.payload.model_dump(mode="json"))
+    message = grpc.PointStruct(id=grpc.PointId(uuid=point.id), payload=payload)
+    if not point.vectors:
+        message.vectors.SetInParent()  # none, which is not the same as leaving them as they are
+        message.vectors.vectors.SetInParent()
+    for row in point.vectors:
+        rows = message.vectors.vectors.vectors[VECTOR_NAME].multi_dense.vectors
+        rows.append(row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)))
+    return message
+
+
+def _model(point: Point) -> models.PointStruct:
+    vectors = {VECTOR_NAME: [numbers(row) for row in point.vectors]} if point.vectors else {}
+    return models.PointStruct(id=point.id, payload=point.payload.model_dump(mode="json"), vector=vectors)
+
+
+def _rows(vectors: grpc.VectorsOutput) -> list[Row]:
+    """The rows of our multivector, whichever way the server's version sends them."""
+    found = vectors.vectors.vectors
+    if VECTOR_NAME not in found:
+        return []
+    output = found[VECTOR_NAME]
+    if output.HasField("multi_dense"):
+        return list(output.multi_dense.vectors)
+    if output.vectors_count == 1:
+        row = grpc.DenseVector()
+        row.data.MergeFrom(output.data)  # as a whole: no float becomes a Python object
+        return [row]
+    length = len(output.data) // output.vectors_count
+    return [grpc.DenseVector(data=output.data[start : start + length]) for start in range(0, len(output.data), length)]
+
+
+def _is_local(client: QdrantClient) -> bool:
+    return client.init_options["location"] is not None  # a server is given by its URL
+
+
+def _timeout(client: QdrantClient) -> float | None:
+    seconds: float | None = client.init_options["timeout"]
+    return seconds
