@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -21,16 +22,17 @@ class BatcherError(RuntimeError):
 
 
 class Batcher:
-    """Gathers what concurrent callers hand in, and encodes it in one thread, never on the loop.
+    """Gathers what concurrent callers hand in, and encodes it in threads of its own, never on the loop.
 
-    When the thread gets free, it takes at once whatever waits, so that batches fill by themselves under load; only
+    When a thread gets free, it takes at once whatever waits, so that batches fill by themselves under load; only
     when nothing waited does it give a first picture's company `max_wait` to arrive.
 
     Args:
-        encode: uint8 (n, size, size, 3) to float32 (n, dimension); only ever called in one thread at a time.
+        encode: uint8 (n, size, size, 3) to float32 (n, dimension); called in `threads` threads at a time, at most.
         max_size: pictures in a batch, at most.
         max_wait: seconds.
         max_waiting: pictures that may queue before callers wait to hand theirs in; by default two batches.
+        threads: batches that are encoded at once.
         on_batch: called on the loop after each batch with its size and the seconds that `encode` took.
     """
 
@@ -41,36 +43,40 @@ class Batcher:
         max_size: int = 32,
         max_wait: float = 0.01,
         max_waiting: int | None = None,
+        threads: int = 1,
         on_batch: Callable[[int, float], None] | None = None,
     ) -> None:
         self._encode = encode
         self._max_size = max_size
         self._max_wait = max_wait
+        self._threads = threads
         self._on_batch = on_batch
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(max_waiting or 2 * max_size)
         self._callers: set[asyncio.Future[Vectors]] = set()
-        self._worker: asyncio.Task[None] | None = None
-        self._thread: ThreadPoolExecutor | None = None
+        self._gathering = asyncio.Lock()
+        self._workers: list[asyncio.Task[None]] = []
+        self._pool: ThreadPoolExecutor | None = None
 
     async def start(self) -> None:
         """Start taking pictures. A stopped batcher can be started again."""
-        if self._worker is None:
-            self._thread = ThreadPoolExecutor(1, thread_name_prefix="encode")
-            self._worker = asyncio.create_task(self._work(self._thread), name="batcher")
-            await asyncio.sleep(0)  # so that it is waiting when the first picture comes
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="encode")
+            self._workers = [asyncio.create_task(self._work(self._pool)) for _ in range(self._threads)]
+            await asyncio.sleep(0)  # so that one is waiting when the first picture comes
 
     async def stop(self) -> None:
-        """Refuse new pictures, answer those that were handed in, and end the thread."""
-        worker, thread, self._worker, self._thread = self._worker, self._thread, None, None
-        if worker is None or thread is None:
+        """Refuse new pictures, answer those that were handed in, and end the threads."""
+        pool, self._pool = self._pool, None
+        if pool is None:
             return
         try:
             if self._callers:
                 await asyncio.wait(self._callers)
         finally:
-            worker.cancel()
-            await asyncio.gather(worker, return_exceptions=True)
-            thread.shutdown(wait=False)
+            for worker in self._workers:
+                worker.cancel()
+            await asyncio.gather(*self._workers, return_exceptions=True)
+            pool.shutdown(wait=False)
             for answer in tuple(self._callers):  # only when stopping was cut short
                 answer.set_exception(BatcherError("the batcher was stopped"))
 
@@ -94,7 +100,7 @@ class Batcher:
             BatcherError: the batcher isn't running.
             Exception: whatever `encode` raised for the batch.
         """
-        if self._worker is None:
+        if self._pool is None:
             raise BatcherError("the batcher is not running")
         answer: asyncio.Future[Vectors] = asyncio.get_running_loop().create_future()
         self._callers.add(answer)
@@ -105,20 +111,24 @@ class Batcher:
         finally:
             answer.cancel()  # tells the worker that nobody waits any more; changes nothing once answered
 
-    async def _work(self, thread: ThreadPoolExecutor) -> None:
-        loop = asyncio.get_running_loop()
+    async def _work(self, pool: ThreadPoolExecutor) -> None:
         while True:
-            batch = [(pixels, answer) for pixels, answer in await self._gather() if not answer.done()]
-            if not batch:
-                continue
-            try:
-                vectors, seconds = await loop.run_in_executor(thread, self._run, [pixels for pixels, _ in batch])
-                if self._on_batch is not None:
-                    self._on_batch(len(batch), seconds)
-            except Exception as error:  # whatever it is, those who wait must hear of it
-                _fail(batch, error)
-            else:
-                _answer(batch, vectors)
+            async with self._gathering:  # one at a time, so that batches fill
+                batch = await self._gather()
+            await self._serve([(pixels, answer) for pixels, answer in batch if not answer.done()], pool)
+
+    async def _serve(self, batch: list[_Waiting], pool: ThreadPoolExecutor) -> None:
+        if not batch:
+            return
+        run = partial(self._run, [pixels for pixels, _ in batch])
+        try:
+            vectors, seconds = await asyncio.get_running_loop().run_in_executor(pool, run)
+            if self._on_batch is not None:
+                self._on_batch(len(batch), seconds)
+        except Exception as error:  # whatever it is, those who wait must hear of it
+            _fail(batch, error)
+        else:
+            _answer(batch, vectors)
 
     async def _gather(self) -> list[_Waiting]:
         idle = self._queue.empty()

@@ -96,6 +96,8 @@ def _fit(image: ImageFile.ImageFile, size: int, resize: Resize) -> Image.Image:
     small = _in_colour(image).resize(target, Image.Resampling.BICUBIC, box=_box(decoded, resize))
     if (turn := _UPRIGHT.get(_orientation(image))) is not None:
         small = small.transpose(turn)
+    if small.size == (size, size) and small.mode == "RGB":
+        return small
     canvas = Image.new("RGB", (size, size), "white")
     corner = ((size - small.width) // 2, (size - small.height) // 2)
     canvas.paste(small, corner, mask=small if small.mode == "RGBA" else None)

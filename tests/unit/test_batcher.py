@@ -124,6 +124,18 @@ async def test_encoding_has_one_thread_that_is_not_the_loops(encoder: Encoder) -
     assert threading.get_ident() not in encoder.threads
 
 
+async def test_several_threads_encode_several_batches_at_once(encoder: Encoder) -> None:
+    async with Batcher(encoder, max_size=2, threads=2) as batcher:
+        with encoder.held():
+            tasks = _ask(batcher, 1, 2, 3, 4, 5)
+            await _until(lambda: len(encoder.batches) == 2)
+            await asyncio.sleep(0.01)
+            assert sorted(encoder.batches) == [[1, 2], [3, 4]], "the third batch waits for a thread"
+        assert await _answers(tasks) == [1, 2, 3, 4, 5]
+
+    assert len(encoder.threads) == 2
+
+
 async def test_the_loop_runs_on_while_a_batch_is_encoded(encoder: Encoder) -> None:
     async with Batcher(encoder, max_wait=0) as batcher:
         with encoder.held():
