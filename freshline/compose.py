@@ -9,7 +9,7 @@ import structlog
 from prometheus_client import CollectorRegistry
 
 from encoders.bundle import load_bundle
-from encoders.session import ImageEncoder
+from encoders.session import ImageEncoder, available_cores
 from freshline import __version__
 from freshline.settings import Settings
 from indexer.collections import ViewError, resolve_view
@@ -32,14 +32,16 @@ async def build_worker(settings: Settings, lane: str, registry: CollectorRegistr
         BundleError, EncoderError, ViewError: with what to do about it.
     """
     bundle = load_bundle(settings.bundle_path)
-    encoder = ImageEncoder(bundle, device=settings.device)
+    # On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does.
+    encoders = 1 if settings.device == "cuda" else available_cores()
+    encoder = ImageEncoder(bundle, device=settings.device, threads=1)
     store = Store(settings.qdrant())
     dead_letters = KafkaDeadLetters(settings.kafka(), settings.topics.dead_letters)
     try:
         view = await _view(settings, store, bundle.manifest.space)
         metrics = Metrics(registry, view=view, lane=lane)
         stages = Stages(
-            StageSettings(),
+            StageSettings(encode_threads=encoders),
             view=view,
             store=store,
             fetcher=ImageFetcher(settings.images()),

@@ -127,6 +127,8 @@ class Event(_Contract):
         """The product's pictures without repetitions; none for a deleted one."""
         if self.deleted or self.product is None:
             return []
+        if len(self.product.images) == 1:
+            return self.product.images
         return list({(image.url, image.digest): image for image in self.product.images}.values())
 
     def to_json(self) -> bytes:

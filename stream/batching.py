@@ -1,6 +1,6 @@
 """Work on many of what came one by one: whatever waits when the last batch is done is the next batch.
 
-Load makes batches, and a lone item waits for nobody.
+Load makes batches; an item that comes alone waits for nobody.
 """
 
 from __future__ import annotations
@@ -25,11 +25,14 @@ class MicroBatcher(Generic[T, R]):
     Args:
         handle: see `Handler`.
         max_size: items in a batch at most.
+        pause: seconds from the start of a batch to the start of the next, unless a full one waits already: so a
+            steady stream makes batches too, however quickly each is done.
     """
 
-    def __init__(self, handle: Handler[T, R], max_size: int) -> None:
+    def __init__(self, handle: Handler[T, R], max_size: int, pause: float = 0.0) -> None:
         self._handle = handle
         self._max_size = max_size
+        self._pause = pause
         self._waiting: asyncio.Queue[_Entry[T, R]] = asyncio.Queue()
         self._tasks = _Tasks()
 
@@ -40,8 +43,13 @@ class MicroBatcher(Generic[T, R]):
         return await future
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        earliest = 0.0
         while True:
             batch = [await self._waiting.get()]
+            if self._waiting.qsize() < self._max_size - 1:
+                await _sleep_with(batch, earliest - loop.time())
+            earliest = loop.time() + self._pause
             while len(batch) < self._max_size and not self._waiting.empty():
                 batch.append(self._waiting.get_nowait())
             await _serve(batch, self._handle)
@@ -54,6 +62,15 @@ class MicroBatcher(Generic[T, R]):
         await self._tasks.cancel()
         while not self._waiting.empty():
             self._waiting.get_nowait()[1].cancel()
+
+
+async def _sleep_with(batch: list[_Entry[T, R]], seconds: float) -> None:
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        for _item, future in batch:
+            future.cancel()  # or its caller would wait for ever
+        raise
 
 
 class Turns(Generic[T, R]):

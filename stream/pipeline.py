@@ -113,6 +113,8 @@ class Pipeline:
 
     async def _product(self, jobs: Sequence[_Job]) -> list[str]:
         """All waiting events of one product: the newest is done, the others are only reported."""
+        if len(jobs) == 1:
+            return [await self._change(jobs[0])]
         winner, actions = elect([job.change for job in jobs])
         done = await self._change(jobs[winner])
         return [
@@ -143,6 +145,8 @@ class Pipeline:
         return (await self._stages.decide(change)).action not in DROPS
 
     async def _encode(self, images: Sequence[Image]) -> tuple[dict[Image, Encoded], list[ImageFailure]]:
+        if not images:
+            return {}, []
         results = await asyncio.gather(*(self._stages.image(image) for image in images))
         encoded: dict[Image, Encoded] = {}
         failures: list[ImageFailure] = []

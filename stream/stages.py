@@ -18,7 +18,7 @@ from encoders.pixels import ImageError, decode
 from encoders.session import ImageEncoder
 from indexer.compose import Encoded
 from indexer.decide import Change, Plan, decide
-from indexer.points import DECIDE_FIELDS, Point, read_stored
+from indexer.points import DECIDE_FIELDS, Point, Stored, read_stored
 from indexer.store import Store, is_outage
 from indexer.writer import Written, write
 from schemas.dead_letters import Reason
@@ -28,6 +28,8 @@ from stream.images import FetchError, ImageFetcher
 from stream.metrics import Metrics
 
 if TYPE_CHECKING:
+    from qdrant_client import QdrantClient
+
     from encoders.pixels import Pixels
 
 log = structlog.get_logger(__name__)
@@ -41,12 +43,16 @@ class StageSettings:
 
     decide_batch: int = 256
     write_batch: int = 256
+    batch_pause: float = 0.03
+    """Seconds between two requests to Qdrant of one kind, under load: a request costs as much as many points."""
     encode_batch: int = 32
+    encode_threads: int = 1
     images_at_once: int = 48
     """Pictures being fetched or decoded; with the fetcher's byte limit, the bound on their memory."""
     images_waiting: int = 128
     """Pictures that are decoded and not encoded yet, beside those: enough for full batches."""
-    decode_threads: int = 2
+    decode_threads: int = 4
+    """More than cores: each waits for the interpreter's lock in turn."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,16 @@ class Stages:
         self._slots = asyncio.Semaphore(settings.images_at_once)
         self._room = asyncio.Semaphore(settings.images_at_once + settings.images_waiting)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self._decider: MicroBatcher[Change, Plan] = MicroBatcher(self._decide, settings.decide_batch)
-        self._writer: MicroBatcher[Point, Written] = MicroBatcher(self._write, settings.write_batch)
+        self._decider: MicroBatcher[Change, Plan] = MicroBatcher(
+            self._decide, settings.decide_batch, settings.batch_pause
+        )
+        self._writer: MicroBatcher[Point, Written] = MicroBatcher(
+            self._write, settings.write_batch, settings.batch_pause
+        )
         self._batcher = Batcher(
             encoder.encode,
             max_size=settings.encode_batch,
+            threads=settings.encode_threads,
             on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch, seconds),
         )
         self._exits = AsyncExitStack()
@@ -108,7 +119,7 @@ class Stages:
                 except ImageError as error:
                     return ImageFailure(image, error.reason, f"{image.url}: {error}", "decode")
             vector = await self._batcher.encode(pixels)
-        return Encoded(fetched.digest, vector.tolist())
+        return Encoded(fetched.digest, vector)
 
     async def write(self, point: Point) -> Written:
         """Return once the point, or something newer, is durable and readable."""
@@ -120,23 +131,13 @@ class Stages:
 
     async def _decide(self, changes: Sequence[Change]) -> list[Plan]:
         with self._metrics.stage("decide"):
-            plans = await self._plans(changes, vectors=False)
-            keeping = [index for index, plan in enumerate(plans) if plan.keeps_vectors]
-            if keeping:
-                # Decided anew on what is read with the vectors: rows and images must be of the same moment.
-                again = await self._plans([changes[index] for index in keeping], vectors=True)
-                for index, plan in zip(keeping, again, strict=True):
-                    plans[index] = plan
-            return plans
+            ids = [change.event.product_id for change in changes]
+            stored = await self._patiently(lambda: self._store.run(lambda client: self._read(client, ids)))
+            return [decide(change, stored.get(change.event.product_id)) for change in changes]
 
-    async def _plans(self, changes: Sequence[Change], *, vectors: bool) -> list[Plan]:
-        ids = [change.event.product_id for change in changes]
-        stored = await self._patiently(
-            lambda: self._store.run(
-                lambda client: read_stored(client, self._view, ids, fields=DECIDE_FIELDS, vectors=vectors)
-            )
-        )
-        return [decide(change, stored.get(change.event.product_id)) for change in changes]
+    def _read(self, client: QdrantClient, product_ids: Sequence[str]) -> dict[str, Stored]:
+        """With the vectors, since the rows that a point keeps and the images behind them must be of one moment."""
+        return read_stored(client, self._view, product_ids, fields=DECIDE_FIELDS, vectors=True)
 
     async def _write(self, points: Sequence[Point]) -> list[Written]:
         with self._metrics.stage("write"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -56,4 +57,6 @@ async def _run(settings: Settings, lane: Lane) -> None:
             loop.add_signal_handler(number, worker.stop)
         if settings.metrics_port:
             start_http_server(settings.metrics_port, settings.host, registry)
+        # What is loaded by now stays for good: each full collection would look through all of it again, for nothing.
+        gc.freeze()
         await worker.run()

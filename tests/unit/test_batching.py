@@ -132,6 +132,38 @@ async def test_closing_leaves_no_caller_waiting() -> None:
     assert handler.cancelled == 1
 
 
+async def test_a_lone_item_waits_for_nobody_and_the_next_ones_for_their_time() -> None:
+    handler = Gated()
+    async with MicroBatcher(handler, 8, pause=0.2) as batcher, asyncio.timeout(5):
+        assert await batcher.submit(1) == 2
+        calls = [asyncio.create_task(batcher.submit(item)) for item in range(2)]
+        await turns_of_the_loop()
+        calls += [asyncio.create_task(batcher.submit(item)) for item in range(2, 4)]
+
+        assert await asyncio.gather(*calls) == [0, 2, 4, 6]
+    assert handler.batches == [[1], [0, 1, 2, 3]]
+
+
+async def test_closing_leaves_no_caller_waiting_for_its_time() -> None:
+    async with MicroBatcher(Gated(), 8, pause=60) as batcher:
+        await batcher.submit(1)
+        waiting = asyncio.create_task(batcher.submit(2))
+        await turns_of_the_loop()
+
+    async with asyncio.timeout(5):
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+
+
+async def test_a_full_batch_does_not_wait_for_its_time() -> None:
+    handler = Gated()
+    async with MicroBatcher(handler, 4, pause=30) as batcher, asyncio.timeout(5):
+        await batcher.submit(0)
+        calls = [asyncio.create_task(batcher.submit(item)) for item in range(8)]
+        assert await asyncio.gather(*calls[:4]) == [0, 2, 4, 6]
+        assert await asyncio.gather(*calls[4:]) == [8, 10, 12, 14]
+
+
 # --- Turns ----------------------------------------------------------------------------------------------------------
 
 
