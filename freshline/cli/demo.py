@@ -31,8 +31,8 @@ class StackName(StrEnum):
 
 
 TITLES = {
-    "embedded": "a broker, a worker, an index and a search service in this one process",
-    "local": "Apache Kafka and a Qdrant server on this machine, a worker and a search service in this process",
+    "embedded": "broker, worker, index and search service in one process",
+    "local": "real Kafka and Qdrant, worker and search service in one process",
 }
 
 

@@ -72,8 +72,8 @@ class Screen:
         """Where to go on."""
         self._console.print()
         self._console.print(Text.assemble(("The page  ", "bold"), (url, "bold underline")))
-        self._console.print(Text(f"  drop a photo there, for instance {street_photo}"))
-        self._console.print(Text("  or list a product, and see after how many seconds it is found; Ctrl-C ends this"))
+        self._console.print(Text(f"  drop a photo there, such as {street_photo}"))
+        self._console.print(Text("  or list a product and see how soon it is found. Ctrl-C ends all of this."))
 
     @contextmanager
     def bar(self, what: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -48,6 +48,7 @@ class Story:
             await self._own_picture()
             await self._price_update()
             await self._withdrawal()
+            await self._return()
         except TimeoutError:
             done = self._shop.ledger.outcomes.total()
             self._problems.append(f"only {done} of {self._published} events were indexed in {_PATIENCE_SECONDS} s")
@@ -107,6 +108,15 @@ class Story:
         self._screen.chapter("It is sold out", f"a deleted event: gone {seconds:.2f} s later; what is nearest now:")
         hits = await self._search(self._hero.own_picture)
         self._expect(not any(map(self._is_hero, hits)), f"{self._hero.product_id} was deleted and is still found")
+
+    async def _return(self) -> None:
+        seconds = await self._changed(change("created", self._hero.product_id, self._hero.item.product))
+        back = self._is_first(await self._ask(self._hero.street_photo))
+        if back:
+            self._screen.chapter(
+                "It is back", f"a created event: the shopper's photo finds it first {seconds:.2f} s later"
+            )
+        self._expect(back, f"{self._hero.product_id} was listed again, but the shopper's photo does not find it first")
 
     async def _account(self) -> None:
         """How fresh it all was, and whether anything was given up."""
