@@ -108,6 +108,7 @@ def _quiet() -> None:
 
     configure("auto", "warning")
     logging.getLogger("stream.pipeline").setLevel(logging.ERROR)  # the story names dead letters itself
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # what it does not mend by itself ends the worker
     warnings.simplefilter("ignore")  # for developers, who see them in the tests
 
 
