@@ -45,7 +45,7 @@ class Screen:
     def left_out(self, problems: list[str]) -> None:
         """Rows of a catalogue that could not be used."""
         for problem in problems[:_LEFT_OUT_SHOWN]:
-            self._console.print(Text(f"  left out: {problem}", "yellow"))
+            self._console.print(Text(f"  left out: {problem}", "yellow"), soft_wrap=True)
         if len(problems) > _LEFT_OUT_SHOWN:
             self._console.print(Text(f"  and {len(problems) - _LEFT_OUT_SHOWN} more", "yellow"))
 
@@ -64,7 +64,7 @@ class Screen:
         self._console.print(Text(f"  {remark}", "dim"))
         self._console.print()
         for problem in problems:
-            self._console.print(Text.assemble(("✗ ", "bold red"), problem))
+            self._console.print(Text.assemble(("✗ ", "bold red"), problem), soft_wrap=True)
         if not problems:
             self.done("All of this was checked, and is as it should be.")
 
@@ -72,7 +72,7 @@ class Screen:
         """Where to go on."""
         self._console.print()
         self._console.print(Text.assemble(("The page  ", "bold"), (url, "bold underline")))
-        self._console.print(Text(f"  drop a photo there, such as {street_photo}"))
+        self._console.print(Text(f"  drop a photo there, such as {street_photo}"), soft_wrap=True)
         self._console.print(Text("  or list a product and see how soon it is found. Ctrl-C ends all of this."))
 
     @contextmanager

@@ -60,6 +60,8 @@ class Staging:
             return row.problem
         if len(row.image) > MAX_ID:
             return f"image: longer than {MAX_ID} characters, and it is the product's id"
+        if Path(row.image).is_absolute() or ".." in Path(row.image).parts:
+            return f"image: {row.image}: not a path below the catalogue's folder"
         copy = self.root / f"{number:06}{Path(row.image).suffix.lower()}"
         try:
             picture = self._picture(folder / row.image)

@@ -95,7 +95,8 @@ def test_bad_rows_are_named_and_left_out(shop: Path, stage: Stage) -> None:
         "green-mug.PNG,,10,EUR\n"
         "red_shoe.jpg,Again,10,EUR\n"
         ",No picture,10,EUR\n"
-        "summer/hat.webp,Too,10,EUR,much\n",
+        "summer/hat.webp,Too,10,EUR,much\n"
+        "../secret.jpg,Secret,,\n",
     )
 
     catalogue = stage(shop)
@@ -112,6 +113,7 @@ def test_bad_rows_are_named_and_left_out(shop: Path, stage: Stage) -> None:
         10: "image: red_shoe.jpg is at catalogue.csv line 2 already",
         11: "image: empty",
         12: "more cells than columns",
+        13: "image: ../secret.jpg: not a path below the catalogue's folder",
     }
     assert len(catalogue.left_out) == len(expected)
     for said, (line, why) in zip(catalogue.left_out, expected.items(), strict=True):
