@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import warnings
 from collections.abc import Iterator
@@ -115,13 +116,12 @@ def _quiet() -> None:
 @contextmanager
 def _listening(port: int | None, console: Console) -> Iterator[socket.socket]:
     """A socket of the page's port, taken before anything else is done."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((HOST, DEFAULT_PORT if port is None else port))
-        except OSError as error:
-            if port is not None:
-                raise Failure(f"--port {port}: {error.strerror}") from error
-            listener.bind((HOST, 0))
-            console.print(f"Port {DEFAULT_PORT} is taken, so the page is on {listener.getsockname()[1]}.")
+    try:
+        listener = socket.create_server((HOST, DEFAULT_PORT if port is None else port))
+    except OSError as error:
+        if port is not None:
+            raise Failure(f"--port {port}: {os.strerror(error.errno or 0)}") from error
+        listener = socket.create_server((HOST, 0))
+        console.print(f"Port {DEFAULT_PORT} is taken, so the page is on {listener.getsockname()[1]}.")
+    with listener:
         yield listener

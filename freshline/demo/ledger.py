@@ -7,6 +7,8 @@ import math
 from collections import Counter
 from collections.abc import Callable
 
+PATIENCE_SECONDS = 60
+
 
 class Ledger:
     """Watches the worker's events; for its event loop only."""
@@ -27,11 +29,16 @@ class Ledger:
         self.freshness.append(seconds)
 
     async def until(self, events: int, report: Callable[[int], None] = lambda _: None) -> None:
-        """Return once so many events are done since the start."""
+        """Return once so many events are done since the start.
+
+        Raises:
+            TimeoutError: for a long time none was.
+        """
         while (done := self.outcomes.total()) < events:
             report(done)
             self._changed.clear()
-            await self._changed.wait()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._changed.wait()
         report(done)
 
     def percentile(self, percent: float) -> float:

@@ -15,14 +15,14 @@ import uvloop
 
 from encoders.bundle import load_bundle
 from freshline.cli.errors import Failure
-from freshline.demo.catalogue import Catalogue
+from freshline.demo.catalogue import Catalogue, CatalogueError
 from freshline.demo.drawn import PRODUCTS, cache_folder, draw_catalogue
 from freshline.demo.hero import Hero, drawn_hero, own_hero
 from freshline.demo.interrupts import Interrupted, Interrupts
 from freshline.demo.own import read_source
 from freshline.demo.screen import Clock, Screen
 from freshline.demo.shop import Shop, opened_shop
-from freshline.demo.stacks import STACKS, Stack
+from freshline.demo.stacks import MOST, STACKS, Stack
 from freshline.demo.staging import Staging
 from freshline.demo.story import Story
 from freshline.settings import Settings
@@ -77,6 +77,8 @@ class Demo:
         """What is sold, its pictures below `root`."""
         settings, clock, own = Settings(), Clock(), self._plan.catalogue
         source = read_source(own or self._drawn(root))
+        if len(source.rows) > (most := MOST.get(self._plan.stack, len(source.rows))):
+            raise CatalogueError(f"{own}: {len(source.rows)} products; beyond {most} it takes --stack local")
         staging = Staging(root, load_bundle(settings.bundle_path).manifest, settings.image_max_bytes)
         with self._screen.bar("reading pictures", len(source.rows)) as report:
             catalogue = staging.catalogue(source, report)

@@ -13,15 +13,26 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from freshline.demo.interrupts import Interrupted
+
 WIDTH = 100
 _LEFT_OUT_SHOWN = 5
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Whoever read the output has left: end in good order, as at Ctrl-C."""
+        try:
+            super().on_broken_pipe()
+        except SystemExit as error:
+            raise Interrupted from error
 
 
 class Screen:
     """Prints lines that stay, and bars that don't."""
 
-    def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+    def __init__(self) -> None:
+        self._console = _Console(highlight=False)
         self._console.width = min(self._console.width, WIDTH)
 
     def title(self, text: str, remark: str) -> None:

@@ -64,6 +64,8 @@ def local(root: Path, report: Report) -> Iterator[Stack]:
         stack.down(delete=True)
 
 
+MOST = {"embedded": 20_000}
+"""Products at most: the embedded broker drops what is beyond 5 MiB a partition, read or not."""
 STACKS = {"embedded": embedded, "local": local}
 
 
