@@ -94,6 +94,7 @@ def _run(stack: str, catalog: Path | None, listener: socket.socket, *, stay: boo
         BundleError,
         CatalogueError,
         EncoderError,
+        OSError,
         PublishError,
         StackError,
         TopicError,
