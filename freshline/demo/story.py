@@ -7,6 +7,7 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
+from freshline.cli.errors import Failure
 from freshline.cli.http import post
 from freshline.demo.catalogue import Catalogue, change, cheaper
 from freshline.demo.hero import Hero
@@ -40,8 +41,7 @@ class Story:
 
     async def tell(self) -> list[str]:
         """All of it; what was not as it should be."""
-        with self._screen.waiting("the worker joins its consumer group"):
-            await self._shop.worker.assigned()
+        await self._joined()
         try:
             await self._list_everything()
             await self._street_photo()
@@ -56,6 +56,13 @@ class Story:
             )
         await self._account()
         return self._problems
+
+    async def _joined(self) -> None:
+        try:
+            with self._screen.waiting("the worker joins its consumer group"):
+                await asyncio.wait_for(self._shop.worker.assigned(), PATIENCE_SECONDS)
+        except TimeoutError:
+            raise Failure(f"the worker was given no partitions within {PATIENCE_SECONDS} s") from None
 
     async def _list_everything(self) -> None:
         total, clock = len(self._catalogue.items), Clock()
