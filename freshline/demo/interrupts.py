@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -23,6 +27,8 @@ class Interrupts:
         for number in _ENDING:
             if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
                 signal.signal(number, self._on_signal)
+        if sys.stdout.isatty():
+            threading.Thread(target=_hang_up_with, args=(sys.stdout.fileno(),), daemon=True).start()
 
     def ignore(self) -> None:
         """From now on it ends anyhow."""
@@ -44,3 +50,11 @@ class Interrupts:
         if self._call is None:
             raise KeyboardInterrupt
         self._call()
+
+
+def _hang_up_with(terminal: int) -> None:
+    """End when the terminal is closed: that is signalled to its first process alone, which may be a waiting `make`."""
+    poll = select.poll()
+    poll.register(terminal, 0)  # a hang-up is always told
+    poll.poll()
+    os.kill(os.getpid(), signal.SIGHUP)

@@ -10,6 +10,7 @@ import subprocess
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -30,7 +31,7 @@ SCREEN_LINES = 40
 class Demo:
     """A running demo, whose processes and files can be told from all others."""
 
-    def __init__(self, folder: Path, cache: Path, *arguments: str, **env: str) -> None:
+    def __init__(self, folder: Path, cache: Path, *arguments: str, terminal: int | None = None, **env: str) -> None:
         self.temporary = folder / "temporary"
         self.temporary.mkdir()
         self._mark = uuid.uuid4().hex
@@ -38,7 +39,11 @@ class Demo:
         self._log = folder / "demo.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [FRESHLINE, "demo", *arguments], env=os.environ | own | env, stdout=log, stderr=log, cwd=folder
+                [FRESHLINE, "demo", *arguments],
+                env=os.environ | own | env,
+                stdout=terminal or log,
+                stderr=terminal or log,
+                cwd=folder,
             )
 
     @property
@@ -92,11 +97,11 @@ def start(tmp_path: Path, cache: Path) -> Iterator[Start]:
     """Starts a demo on a free port; what is left of it at the end is killed."""
     started: list[Demo] = []
 
-    def begin(*arguments: str, **env: str) -> Demo:
+    def begin(*arguments: str, **options: Any) -> Demo:
         folder = tmp_path / f"demo-{len(started)}"
         folder.mkdir()
         started.append(
-            Demo(folder, cache, *(arguments if "--port" in arguments else ("--port", "0", *arguments)), **env)
+            Demo(folder, cache, *(arguments if "--port" in arguments else ("--port", "0", *arguments)), **options)
         )
         return started[-1]
 
@@ -195,6 +200,17 @@ def test_interrupted_while_kafka_starts(start: Start, photos: Path, number: sign
     eventually(lambda: list(demo.temporary.glob("*/stack/kafka/*")), what="Kafka being started")
     assert demo.end(number) == 130
     assert demo.output.endswith("Ended early. Nothing is left running.\n")
+
+
+def test_a_terminal_that_is_closed(start: Start, photos: Path) -> None:
+    ours, its = os.openpty()
+    demo = start("--catalog", str(photos), terminal=its)
+    os.close(its)
+    shown = b""
+    while b"products of" not in shown:
+        shown += os.read(ours, 4096)
+    os.close(ours)
+    demo.ended()
 
 
 def test_interrupted_while_it_stays_up(start: Start, photos: Path) -> None:
