@@ -2,17 +2,35 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# The demo needs neither torch nor the tools of developers; where all of it is installed, there is nothing to add.
+DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
+STACK ?= embedded
+ARGS ?=
 
-.PHONY: install test unit lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit lint types contracts format schemas screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
+	$(call install,all$(comma)dev)
+
+.venv/.installed-demo: pyproject.toml constraints.txt
+	@echo "installing what the demo needs into .venv"
+	$(call install,worker$(comma)search)
+
+comma := ,
+define install
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v < (3, 14) else f"Python 3.11 to 3.13 is needed, this is {v.major}.{v.minor}: make PYTHON=python3.12 …")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv || { echo "python3-venv is needed: apt-get install python3-venv"; exit 1; }
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[all,dev]'
-	@touch $(STAMP)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[$(1)]'
+	@touch $@
+endef
+
+# A small shop on an embedded broker and index: Python and make are enough. STACK=local is real Kafka and Qdrant;
+# ARGS=--exit ends after the story, ARGS='--catalog FOLDER' takes your own photos.
+demo: $(DEMO_STAMP)
+	@$(BIN)/freshline demo --stack $(STACK) $(ARGS)
 
 tools:
 	@for tool in java mvn npm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \

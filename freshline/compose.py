@@ -8,15 +8,15 @@ from contextlib import asynccontextmanager
 import structlog
 from prometheus_client import CollectorRegistry
 
-from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder, available_cores
 from freshline import __version__
+from freshline.parts import load_encoder, opened_store
 from freshline.settings import Settings
 from indexer.collections import ViewError, resolve_view
 from indexer.store import Store, is_outage
 from stream.dead_letters import KafkaDeadLetters
 from stream.images import ImageFetcher
-from stream.metrics import Metrics
+from stream.metrics import Metrics, Watcher
 from stream.pipeline import Pipeline, PipelineSettings
 from stream.stages import Stages, StageSettings
 from stream.worker import Worker, WorkerSettings
@@ -25,39 +25,53 @@ log = structlog.get_logger(__name__)
 
 
 @asynccontextmanager
-async def build_worker(settings: Settings, lane: str, registry: CollectorRegistry) -> AsyncIterator[Worker]:
+async def build_worker(
+    settings: Settings,
+    lane: str,
+    registry: CollectorRegistry,
+    *,
+    store: Store | None = None,
+    encoder: ImageEncoder | None = None,
+    watcher: Watcher | None = None,
+) -> AsyncIterator[Worker]:
     """A worker of the view that the settings name, ready to run.
+
+    Args:
+        settings: of everything that is not given.
+        lane: which topic it consumes.
+        registry: where its metrics go.
+        store: the caller's, to share; by default one of its own.
+        encoder: likewise.
+        watcher: is told of every event.
 
     Raises:
         BundleError, EncoderError, ViewError: with what to do about it.
     """
-    bundle = load_bundle(settings.bundle_path)
     # On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does.
-    encoders = 1 if settings.device == "cuda" else available_cores()
-    encoder = ImageEncoder(bundle, device=settings.device, threads=1)
-    store = Store(settings.qdrant())
+    encoder = encoder or load_encoder(settings, threads=1)
+    at_once = available_cores() if encoder.device == "cpu" else 1
     dead_letters = KafkaDeadLetters(settings.kafka(), settings.topics.dead_letters)
     try:
-        view = await _view(settings, store, bundle.manifest.space)
-        metrics = Metrics(registry, view=view, lane=lane)
-        stages = Stages(
-            StageSettings(encode_threads=encoders),
-            view=view,
-            store=store,
-            fetcher=ImageFetcher(settings.images()),
-            encoder=encoder,
-            metrics=metrics,
-        )
-        purpose = PipelineSettings(view, lane, settings.versions, __version__)
-        pipeline = Pipeline(purpose, stages, dead_letters, metrics)
-        worker = Worker(_worker_settings(settings, view, lane), pipeline)
-        metrics.in_flight.set_function(lambda: worker.in_flight)
-        log.info("worker", lane=lane, view=view, bundle=bundle.manifest.name, device=settings.device)
-        async with stages:
-            yield worker
+        with opened_store(settings, store) as opened:
+            view = await _view(settings, opened, encoder.space)
+            metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
+            stages = Stages(
+                StageSettings(encode_threads=at_once),
+                view=view,
+                store=opened,
+                fetcher=ImageFetcher(settings.images()),
+                encoder=encoder,
+                metrics=metrics,
+            )
+            purpose = PipelineSettings(view, lane, settings.versions, __version__)
+            pipeline = Pipeline(purpose, stages, dead_letters, metrics)
+            worker = Worker(_worker_settings(settings, view, lane), pipeline)
+            metrics.in_flight.set_function(lambda: worker.in_flight)
+            log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
+            async with stages:
+                yield worker
     finally:
         dead_letters.close()
-        store.close()
 
 
 async def _view(settings: Settings, store: Store, space: str) -> str:

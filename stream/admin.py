@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # its __all__ lacks three of them
     AdminClient,
@@ -14,6 +16,8 @@ from schemas.topics import TopicSpec
 from stream.kafka import KafkaSettings
 
 TIMEOUT_SECONDS = 30.0
+
+log = logging.getLogger("librdkafka")
 
 
 class TopicError(RuntimeError):
@@ -30,7 +34,7 @@ def ensure_topics(kafka: KafkaSettings, specs: list[TopicSpec], *, partitions: i
         TopicError: see there. An existing topic is never changed: partitions must not grow silently, since products
             would change their partition and lose their order.
     """
-    admin = AdminClient(kafka.librdkafka())
+    admin = AdminClient(kafka.librdkafka(), logger=log)
     try:
         present = admin.list_topics(timeout=TIMEOUT_SECONDS).topics
         missing = [spec for spec in specs if spec.name not in present]

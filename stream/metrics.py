@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,11 +14,21 @@ _STAGE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.
 _FILL = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 
 
+class Watcher(Protocol):
+    """Told of every event beside the counters, for exact figures where a histogram has buckets."""
+
+    def settled(self, outcome: str) -> None:
+        """An event is done."""
+
+    def fresh(self, event_type: str, seconds: float) -> None:
+        """An event became readable `seconds` after it occurred."""
+
+
 class Metrics:
     """The metrics of one worker, in one registry."""
 
-    def __init__(self, registry: CollectorRegistry, *, view: str, lane: str) -> None:
-        self._view, self._lane = view, lane
+    def __init__(self, registry: CollectorRegistry, *, view: str, lane: str, watcher: Watcher | None = None) -> None:
+        self._view, self._lane, self._watcher = view, lane, watcher
         self._freshness = Histogram(
             "freshline_freshness_seconds",
             "From occurred_at to readable in the index.",
@@ -43,10 +54,14 @@ class Metrics:
     def settled(self, outcome: str) -> None:
         """Count an event."""
         self._events.labels(self._lane, outcome).inc()
+        if self._watcher is not None:
+            self._watcher.settled(outcome)
 
     def fresh(self, event_type: str, seconds: float) -> None:
         """An event became readable `seconds` after it occurred."""
         self._freshness.labels(self._view, self._lane, event_type).observe(max(0.0, seconds))
+        if self._watcher is not None:
+            self._watcher.fresh(event_type, seconds)
 
     def dead_lettered(self, reason: str) -> None:
         """Count a dead letter."""

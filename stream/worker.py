@@ -58,9 +58,11 @@ class Worker:
         self._intake = Intake(pipeline.process, settings.max_in_flight)
         self._commit_lock = asyncio.Lock()
         self._stop = asyncio.Event()
+        self._assigned = asyncio.Event()
         self._app = _app(settings)
         topic = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(topic, name=f"{settings.group}.intake", supervisor_strategy=CrashingSupervisor)(self._consume)
+        self._app.on_partitions_assigned.connect(self._on_assigned)
         self._app.on_partitions_revoked.connect(self._on_revoked)
 
     @property
@@ -71,6 +73,10 @@ class Worker:
     def stop(self) -> None:
         """Ask `run` to drain, commit and return. For a signal handler."""
         self._stop.set()
+
+    async def assigned(self) -> None:
+        """Return once the group has given this worker its partitions, for the first time."""
+        await self._assigned.wait()
 
     async def run(self) -> None:
         """Work until `stop` is called.
@@ -117,6 +123,9 @@ class Worker:
 
     def _is_current(self, message: Any) -> bool:
         return message.generation_id == self._app.consumer_generation_id and self._app.flow_control.is_active()
+
+    async def _on_assigned(self, _app: Any, /, *_: Any, **__: Any) -> None:
+        self._assigned.set()
 
     async def _on_revoked(self, _app: Any, /, *args: Any, **_: Any) -> None:
         """Faust calls this during a rebalance, before the partitions are given away: commit what can be finished."""

@@ -15,11 +15,16 @@ from tests.harness import Installation
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalStack]:
-    """A running local stack; in CI its absence is a failure, on a laptop without Java a skip that says so."""
+def stack_tools() -> None:
+    """What the local stack needs; in CI its absence is a failure, on a laptop without Java a skip that says so."""
     missing = [tool for tool in ("java", "mvn", "npm") if shutil.which(tool) is None]
     if missing and not os.environ.get("CI"):
         pytest.skip(f"the local stack needs {', '.join(missing)}")
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, stack_tools: None) -> Iterator[LocalStack]:
+    """A running local stack."""
     local = LocalStack(tmp_path_factory.mktemp("stack"))
     try:
         local.up()

@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import publish, search, serve, setup, stack, worker
+from freshline.cli import demo, publish, search, serve, setup, stack, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Streaming near-real-time indexing for visual product search.",
 )
+app.command()(demo.demo)
 app.command()(setup.setup)
 app.command()(worker.worker)
 app.command()(publish.publish)

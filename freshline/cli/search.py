@@ -5,11 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from http.client import HTTPException
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import typer
 from rich.console import Console
@@ -17,8 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from freshline.cli.errors import Failure
-
-_TIMEOUT_SECONDS = 30
+from freshline.cli.http import post
 
 
 def search(
@@ -31,7 +27,7 @@ def search(
 
     Example: freshline search street-photo.jpg --limit 5
     """
-    answer = _post(f"{url.rstrip('/')}/v1/search", {"image_base64": _read(image), "limit": limit})
+    answer = post(f"{url.rstrip('/')}/v1/search", {"image_base64": _read(image), "limit": limit})
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return
@@ -45,30 +41,6 @@ def _read(image: Path) -> str:
         return base64.b64encode(image.read_bytes()).decode()
     except OSError as error:
         raise Failure(f"{image}: {error.strerror}") from error
-
-
-def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    if not url.startswith(("http://", "https://")):
-        raise Failure(f"{url}: not an http or https address")
-    request = Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310 (checked)
-    try:
-        with urlopen(request, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 (checked above)
-            answer: dict[str, Any] = json.load(response)
-            return answer
-    except HTTPError as error:
-        raise Failure(f"{url}: {error.code}: {_detail(error)}") from error
-    except (OSError, HTTPException) as error:
-        raise Failure(f"{url}: no answer: {getattr(error, 'reason', error)}") from error
-    except ValueError as error:
-        raise Failure(f"{url}: the answer is no JSON: is this the search service?") from error
-
-
-def _detail(error: HTTPError) -> str:
-    """What the problem details say, or the status phrase where the answer is none."""
-    try:
-        return str(json.load(error)["detail"])
-    except (ValueError, KeyError, TypeError):
-        return str(error.reason)
 
 
 def _table(hits: list[dict[str, Any]], now: datetime) -> Table:

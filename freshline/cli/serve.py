@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,9 +11,6 @@ from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
     import uvicorn
-    from fastapi import FastAPI
-
-    from freshline.settings import Settings
 
 
 def serve(
@@ -29,16 +24,18 @@ def serve(
     Example: freshline serve --port 8080
     """
     import uvicorn
+    from prometheus_client import REGISTRY
 
     from encoders.bundle import BundleError
     from encoders.session import EncoderError
     from freshline.logs import configure
+    from freshline.serving import build_service
     from freshline.settings import Settings
 
     settings = Settings()
     configure(settings.log_format, settings.log_level)
     try:
-        with _service(settings) as app:
+        with build_service(settings, REGISTRY) as app:
             config = uvicorn.Config(
                 app,
                 host=host or settings.host,
@@ -59,34 +56,3 @@ def _run(server: uvicorn.Server) -> None:
     server.run()
     if not server.started:
         raise Failure("the service could not start; the log above says why")
-
-
-@contextmanager
-def _service(settings: Settings) -> Iterator[FastAPI]:
-    """The service, with a store that is closed after it."""
-    from prometheus_client import REGISTRY
-
-    from encoders.bundle import load_bundle
-    from encoders.session import ImageEncoder
-    from indexer.store import Store
-    from search.service import create_app
-    from search.settings import SearchSettings
-
-    bundle = load_bundle(settings.bundle_path)
-    encoder = ImageEncoder(bundle, device=settings.device)
-    store = Store(settings.qdrant())
-    try:
-        yield create_app(
-            store=store,
-            manifest=bundle.manifest,
-            encode=encoder.encode,
-            settings=SearchSettings(
-                settings.alias,
-                settings.view,
-                max_image_bytes=settings.image_max_bytes,
-                image_root=settings.image_root,
-            ),
-            registry=REGISTRY,
-        )
-    finally:
-        store.close()

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +15,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto
 
 from encoders import session
-from encoders.bundle import SHIPPED, Bundle, load_bundle, write_bundle
+from encoders.bundle import SHIPPED, load_bundle
 from encoders.session import BUCKETS, EncoderError, ImageEncoder
+from tests.bundles import tiny_bundle
 
 
 @pytest.fixture(scope="module")
@@ -29,38 +33,12 @@ def _pixels(encoder: ImageEncoder, count: int, seed: int = 0) -> np.ndarray[Any,
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
 
 
-def _tiny(
-    folder: Path, *, dimension: int = 3, scale: float = 1.0, size: int = 8, content: bytes | None = None
-) -> Bundle:
-    """A bundle whose model gives each picture's mean colour, of norm `scale`."""
-    names = ("pixels", "floats", "mean", "scale", "unit", "vectors")
-    pixels, floats, mean, factor, unit, vectors = names
-    nodes = [
-        helper.make_node("Cast", [pixels], [floats], to=TensorProto.FLOAT),
-        helper.make_node("ReduceMean", [floats, "axes"], [mean], keepdims=0),
-        helper.make_node("LpNormalization", [mean], [unit], axis=1, p=2),
-        helper.make_node("Mul", [unit, factor], [vectors]),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        "tiny",
-        [helper.make_tensor_value_info(pixels, TensorProto.UINT8, ["n", size, size, 3])],
-        [helper.make_tensor_value_info(vectors, TensorProto.FLOAT, ["n", 3])],
-        [
-            numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
-            numpy_helper.from_array(np.array(scale, np.float32), factor),
-        ],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    return write_bundle(
-        folder,
-        name="tiny",
-        revision="1",
-        dimension=dimension,
-        input_size=8,
-        resize="squash",
-        image={"fp32": model.SerializeToString() if content is None else content},
-    )
+def test_onnx_runtime_reports_to_nobody(tmp_path: Path) -> None:
+    # With its telemetry on, it keeps a session file in the temporary folder from its import on.
+    code = "import encoders.session"
+    env = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run([sys.executable, "-c", code], env=env | {"TMPDIR": str(tmp_path)}, check=True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_it_says_what_it_is(encoder: ImageEncoder) -> None:
@@ -160,34 +138,34 @@ def _has_gpu() -> bool:
 
 
 def test_a_sound_bundle_starts(tmp_path: Path) -> None:
-    vectors = ImageEncoder(_tiny(tmp_path)).encode(np.full((5, 8, 8, 3), 9, np.uint8))
+    vectors = ImageEncoder(tiny_bundle(tmp_path)).encode(np.full((5, 8, 8, 3), 9, np.uint8))
 
     assert np.allclose(vectors, 1 / math.sqrt(3))
 
 
 def test_another_dimension_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"dimension: expected float32 \(1, 4\), got float32 \(1, 3\)"):
-        ImageEncoder(_tiny(tmp_path, dimension=4))
+        ImageEncoder(tiny_bundle(tmp_path, dimension=4))
 
 
 def test_vectors_of_another_norm_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"expected vectors of norm 1, got 2\.0000"):
-        ImageEncoder(_tiny(tmp_path, scale=2.0))
+        ImageEncoder(tiny_bundle(tmp_path, scale=2.0))
 
 
 def test_vectors_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="expected vectors of norm 1, got nan"):
-        ImageEncoder(_tiny(tmp_path, scale=math.nan))
+        ImageEncoder(tiny_bundle(tmp_path, scale=math.nan))
 
 
 def test_another_input_size_than_the_manifest_says_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"image\.fp32\.onnx"):
-        ImageEncoder(_tiny(tmp_path, size=9))
+        ImageEncoder(tiny_bundle(tmp_path, size=9))
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match=r"image\.fp32\.onnx"):
-        ImageEncoder(_tiny(tmp_path, content=b"no model"))
+        ImageEncoder(tiny_bundle(tmp_path, content=b"no model"))
 
 
 def test_the_shipped_model_keeps_to_the_contract() -> None:

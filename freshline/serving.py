@@ -1,0 +1,55 @@
+"""The search service from its settings, as `compose.py` makes a worker: without Kafka, which it doesn't need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fastapi import FastAPI
+from prometheus_client import CollectorRegistry
+
+from encoders.session import ImageEncoder
+from freshline.parts import load_encoder, opened_store
+from freshline.settings import Settings
+from indexer.store import Store
+from search.listing import Lister
+from search.service import create_app
+from search.settings import SearchSettings
+
+
+@contextmanager
+def build_service(
+    settings: Settings,
+    registry: CollectorRegistry,
+    *,
+    store: Store | None = None,
+    encoder: ImageEncoder | None = None,
+    lister: Lister | None = None,
+) -> Iterator[FastAPI]:
+    """The service, ready to be served.
+
+    Args:
+        settings: of everything that is not given.
+        registry: where its metrics go.
+        store: the caller's, to share; by default one that is closed at the end.
+        encoder: likewise.
+        lister: takes the products that the page lists.
+
+    Raises:
+        BundleError, EncoderError: with what to do about it.
+    """
+    encoder = encoder or load_encoder(settings)
+    with opened_store(settings, store) as opened:
+        yield create_app(
+            store=opened,
+            manifest=encoder.bundle.manifest,
+            encode=encoder.encode,
+            settings=SearchSettings(
+                settings.alias,
+                settings.view,
+                max_image_bytes=settings.image_max_bytes,
+                image_root=settings.image_root,
+            ),
+            registry=registry,
+            lister=lister,
+        )

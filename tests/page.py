@@ -1,0 +1,65 @@
+"""The search page as its users see it, in a real browser."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+
+from selenium.webdriver import Chrome
+from selenium.webdriver.common.by import By
+
+from tests.harness import eventually
+
+# A synthetic event, with a file as the real one would carry it.
+_HAND_OVER = """
+const bytes = Uint8Array.from(atob(arguments[1]), (letter) => letter.charCodeAt(0));
+const data = new DataTransfer();
+data.items.add(new File([bytes], "handed.jpg", {type: "image/jpeg"}));
+const init = {bubbles: true, cancelable: true, dataTransfer: data, clipboardData: data};
+const event = arguments[0] === "paste" ? new ClipboardEvent("paste", init) : new DragEvent("drop", init);
+document.querySelector(arguments[2]).dispatchEvent(event);
+"""
+
+
+class Page:
+    """What can be seen and done on the page."""
+
+    def __init__(self, browser: Chrome) -> None:
+        self.browser = browser
+
+    def text(self, selector: str) -> str:
+        return self.browser.find_element(By.CSS_SELECTOR, selector).text
+
+    def products(self) -> list[str]:
+        found: list[str] = self.browser.execute_script(
+            "return [...document.querySelectorAll('[aria-busy=false] .card')].map((card) => card.dataset.product)"
+        )
+        return found
+
+    def choose(self, field: str, path: Path) -> None:
+        self.browser.find_element(By.ID, field).send_keys(str(path))
+
+    def hand_over(self, how: str, picture: bytes, where: str = "body") -> None:
+        self.browser.execute_script(_HAND_OVER, how, base64.b64encode(picture).decode(), where)
+
+    def click(self, selector: str) -> None:
+        self.browser.find_element(By.CSS_SELECTOR, selector).click()
+
+    def shows(self, selector: str, text: str, within: float = 10) -> None:
+        eventually(lambda: text in self.text(selector), within=within, what=f"{text!r} in {selector}")
+
+    def finds_first(self, product_id: str) -> None:
+        eventually(lambda: self.products()[:1] == [product_id], within=10, what=f"{product_id} first")
+
+    def pictures_loaded(self) -> bool:
+        """Whether every product picture on the screen is there."""
+        loaded: bool = self.browser.execute_script(
+            "return [...document.querySelectorAll('.frame')].every("
+            "(each) => each.getBoundingClientRect().top > innerHeight || each.querySelector('img')?.naturalWidth > 0)"
+        )
+        return loaded
+
+    def fits(self) -> bool:
+        """Whether nothing is wider than the screen."""
+        fits: bool = self.browser.execute_script("return document.documentElement.scrollWidth <= innerWidth")
+        return fits
