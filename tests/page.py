@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 
@@ -28,7 +29,11 @@ class Page:
         self.browser = browser
 
     def text(self, selector: str) -> str:
-        return self.browser.find_element(By.CSS_SELECTOR, selector).text
+        while True:
+            try:
+                return self.browser.find_element(By.CSS_SELECTOR, selector).text
+            except StaleElementReferenceException:  # the page replaced it between the two questions: ask again
+                continue
 
     def products(self) -> list[str]:
         found: list[str] = self.browser.execute_script(

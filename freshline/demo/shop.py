@@ -46,7 +46,8 @@ async def opened_shop(settings: Settings, listener: socket.socket) -> AsyncItera
         BundleError, EncoderError, ViewError: with what to do about it.
     """
     assert settings.image_root is not None
-    encoder, ledger, registry = await asyncio.to_thread(load_encoder, settings), Ledger(), CollectorRegistry()
+    encoder = await asyncio.to_thread(load_encoder, settings, threads=1)  # as the worker's would be
+    ledger, registry = Ledger(), CollectorRegistry()
     with opened_store(settings) as store, Publisher(PublisherSettings(settings.kafka(), settings.topics)) as publisher:
         await store.run(lambda client: make_view(client, settings, encoder.bundle.manifest))
         lister = PublishingLister(publisher, settings.image_root)
