@@ -49,14 +49,15 @@ async def build_worker(
     """
     # On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does.
     encoder = encoder or load_encoder(settings, threads=1)
-    at_once = available_cores() if encoder.device == "cpu" else 1
+    cores = available_cores()
+    threads = StageSettings(encode_threads=cores if encoder.device == "cpu" else 1, decode_threads=cores + 1)
     dead_letters = KafkaDeadLetters(settings.kafka(), settings.topics.dead_letters)
     try:
         with opened_store(settings, store) as opened:
             view = await _view(settings, opened, encoder.space)
             metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
             stages = Stages(
-                StageSettings(encode_threads=at_once),
+                threads,
                 view=view,
                 store=opened,
                 fetcher=ImageFetcher(settings.images()),

@@ -53,11 +53,6 @@ class Plan:
     stored: Stored | None = None
     to_encode: tuple[Image, ...] = ()
 
-    @property
-    def keeps_vectors(self) -> bool:
-        """Whether rows that the view holds may go into the new point, so that they must be read."""
-        return self.action in (Action.PAYLOAD, Action.ENCODE) and bool(self.stored and self.stored.encoded)
-
 
 def decide(change: Change, stored: Stored | None) -> Plan:
     """What `change` asks for. What is to encode is the wanted images less the encoded ones."""

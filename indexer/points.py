@@ -61,9 +61,4 @@ def read_payload(client: QdrantClient, view: str, product_id: str) -> Payload | 
 
 
 def _stored(found: Found, *, vectors: bool) -> Stored:
-    return Stored(
-        version=found.payload["version"],
-        revision=found.payload["revision"],
-        encoded=tuple(EncodedImage.model_validate(entry) for entry in found.payload.get("encoded_images", [])),
-        vectors=found.rows if vectors else None,
-    )
+    return Stored(found.version, found.revision, found.encoded, found.rows if vectors else None)

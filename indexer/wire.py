@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from qdrant_client import QdrantClient, grpc, models
-from qdrant_client.conversions.conversion import RestToGrpc, grpc_to_payload, payload_to_grpc
+from qdrant_client.conversions.conversion import RestToGrpc, payload_to_grpc
 
-from schemas.payloads import VECTOR_NAME
+from schemas.payloads import VECTOR_NAME, EncodedImage
 
 if TYPE_CHECKING:
     from indexer.points import Point
@@ -26,7 +26,9 @@ class Found(NamedTuple):
     """A point as it was read; `rows` is empty where it has no vectors, or they were not asked for."""
 
     id: str
-    payload: dict[str, Any]
+    version: int
+    revision: int
+    encoded: tuple[EncodedImage, ...]
     rows: list[Row]
 
 
@@ -42,9 +44,7 @@ def get(
 ) -> Iterator[Found]:
     """These points as far as they exist, in one request, with these fields of their payloads."""
     if _is_local(client):
-        for record in client.retrieve(view, ids, with_payload=list(fields), with_vectors=vectors):
-            named = record.vector if isinstance(record.vector, dict) else {}
-            yield Found(str(record.id), record.payload or {}, list(named.get(VECTOR_NAME, [])))
+        yield from map(_found, client.retrieve(view, ids, with_payload=list(fields), with_vectors=vectors))
         return
     include = grpc.PayloadIncludeSelector(fields=fields)
     request = grpc.GetPoints(
@@ -53,8 +53,7 @@ def get(
         with_payload=grpc.WithPayloadSelector(include=include),
         with_vectors=grpc.WithVectorsSelector(enable=vectors),
     )
-    for point in client.grpc_points.Get(request, timeout=_timeout(client)).result:
-        yield Found(point.id.uuid, grpc_to_payload(point.payload), _rows(point.vectors))
+    yield from map(_read, client.grpc_points.Get(request, timeout=_timeout(client)).result)
 
 
 def upsert(client: QdrantClient, view: str, points: Sequence[Point], guard: models.Filter) -> None:
@@ -62,30 +61,45 @@ def upsert(client: QdrantClient, view: str, points: Sequence[Point], guard: mode
     if _is_local(client):
         client.upsert(view, [_model(point) for point in points], update_filter=guard, wait=True)
         return
-    request = grpc.UpsertPoints(
-        collection_name=view,
-        points=[_message(point) for point in points],
-        update_filter=RestToGrpc.convert_filter(guard),
-        wait=True,
-    )
+    request = grpc.UpsertPoints(collection_name=view, update_filter=RestToGrpc.convert_filter(guard), wait=True)
+    for point in points:
+        _add(request, point)
     client.grpc_points.Upsert(request, timeout=_timeout(client))
 
 
-def _message(point: Point) -> grpc.PointStruct:
+def _add(request: grpc.UpsertPoints, point: Point) -> None:
+    """In place: a message that is put into another one is copied."""
     payload = payload_to_grpc(point.payload.model_dump(mode="json"))
-    message = grpc.PointStruct(id=grpc.PointId(uuid=point.id), payload=payload)
+    message = request.points.add(id=grpc.PointId(uuid=point.id), payload=payload)
     if not point.vectors:
         message.vectors.SetInParent()  # none, which is not the same as leaving them as they are
         message.vectors.vectors.SetInParent()
     for row in point.vectors:
         rows = message.vectors.vectors.vectors[VECTOR_NAME].multi_dense.vectors
         rows.append(row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)))
-    return message
 
 
 def _model(point: Point) -> models.PointStruct:
     vectors = {VECTOR_NAME: [numbers(row) for row in point.vectors]} if point.vectors else {}
     return models.PointStruct(id=point.id, payload=point.payload.model_dump(mode="json"), vector=vectors)
+
+
+def _found(record: models.Record) -> Found:
+    payload, named = record.payload or {}, record.vector if isinstance(record.vector, dict) else {}
+    encoded = tuple(EncodedImage.model_validate(entry) for entry in payload.get("encoded_images", []))
+    return Found(str(record.id), payload["version"], payload["revision"], encoded, list(named.get(VECTOR_NAME, [])))
+
+
+def _read(point: grpc.RetrievedPoint) -> Found:
+    payload = point.payload
+    encoded = payload["encoded_images"].list_value.values if "encoded_images" in payload else ()
+    version, revision = payload["version"].integer_value, payload["revision"].integer_value
+    return Found(point.id.uuid, version, revision, tuple(map(_encoded, encoded)), _rows(point.vectors))
+
+
+def _encoded(value: grpc.Value) -> EncodedImage:
+    fields = value.struct_value.fields
+    return EncodedImage(url=fields["url"].string_value, digest=fields["digest"].string_value)
 
 
 def _rows(vectors: grpc.VectorsOutput) -> list[Row]:

@@ -20,20 +20,24 @@ _Entry = tuple[T, "asyncio.Future[R]"]
 
 
 class MicroBatcher(Generic[T, R]):
-    """Batches over everything, one batch at a time. An async context manager.
+    """Batches over everything. An async context manager.
 
     Args:
         handle: see `Handler`.
         max_size: items in a batch at most.
         pause: seconds from the start of a batch to the start of the next, unless a full one waits already: so a
             steady stream makes batches too, however quickly each is done.
+        at_once: batches beside each other at most.
     """
 
-    def __init__(self, handle: Handler[T, R], max_size: int, pause: float = 0.0) -> None:
+    def __init__(self, handle: Handler[T, R], max_size: int, *, pause: float = 0.0, at_once: int = 1) -> None:
         self._handle = handle
         self._max_size = max_size
         self._pause = pause
+        self._earliest = 0.0
+        self._at_once = at_once
         self._waiting: asyncio.Queue[_Entry[T, R]] = asyncio.Queue()
+        self._gathering = asyncio.Lock()
         self._tasks = _Tasks()
 
     async def submit(self, item: T) -> R:
@@ -43,19 +47,24 @@ class MicroBatcher(Generic[T, R]):
         return await future
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        earliest = 0.0
         while True:
-            batch = [await self._waiting.get()]
-            if self._waiting.qsize() < self._max_size - 1:
-                await _sleep_with(batch, earliest - loop.time())
-            earliest = loop.time() + self._pause
-            while len(batch) < self._max_size and not self._waiting.empty():
-                batch.append(self._waiting.get_nowait())
+            async with self._gathering:  # one at a time, so that batches fill
+                batch = await self._gather()
             await _serve(batch, self._handle)
 
+    async def _gather(self) -> list[_Entry[T, R]]:
+        now = asyncio.get_running_loop().time
+        batch = [await self._waiting.get()]
+        if self._waiting.qsize() < self._max_size - 1:
+            await _sleep_with(batch, self._earliest - now())
+        self._earliest = now() + self._pause
+        while len(batch) < self._max_size and not self._waiting.empty():
+            batch.append(self._waiting.get_nowait())
+        return batch
+
     async def __aenter__(self) -> Self:
-        self._tasks.start(self._run())
+        for _ in range(self._at_once):
+            self._tasks.start(self._run())
         return self
 
     async def __aexit__(self, *_: object) -> None:

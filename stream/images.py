@@ -20,9 +20,12 @@ from yarl import URL
 
 from schemas.dead_letters import Reason
 from schemas.events import Image
+from stream.batching import MicroBatcher
 
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+_FILES = 16
+"""Files that are read in one go: waking a thread costs more than reading a file."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
@@ -74,6 +77,7 @@ class ImageFetcher:
         self._settings = settings
         self._root = settings.root.resolve() if settings.root else None
         self._session: aiohttp.ClientSession | None = None
+        self._files: MicroBatcher[str, Fetched | FetchError] = MicroBatcher(self._read_all, _FILES)
 
     async def fetch(self, image: Image) -> Fetched:
         """The picture's bytes.
@@ -83,12 +87,23 @@ class ImageFetcher:
             FetchError: it is missing, forbidden, too large, or not the picture that its digest names.
         """
         if urlsplit(image.url).scheme == "file":
-            fetched = await asyncio.to_thread(self._read, image.url)
+            fetched = await self._files.submit(image.url)
+            if isinstance(fetched, FetchError):
+                raise fetched
         else:
             fetched = await self._get_patiently(image.url)
         if image.digest and fetched.digest != image.digest:
             raise FetchError(Reason.IMAGE_DIGEST, f"{image.url}: the bytes are {fetched.digest}, not {image.digest}")
         return fetched
+
+    async def _read_all(self, urls: Sequence[str]) -> list[Fetched | FetchError]:
+        return await asyncio.to_thread(lambda: [self._read_or_fail(url) for url in urls])
+
+    def _read_or_fail(self, url: str) -> Fetched | FetchError:
+        try:
+            return self._read(url)
+        except FetchError as error:
+            return error
 
     def _read(self, url: str) -> Fetched:
         if self._root is None:
@@ -186,12 +201,14 @@ class ImageFetcher:
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         )
+        await self._files.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         assert self._session is not None
+        await self._files.__aexit__()
         await self._session.close()
 
 

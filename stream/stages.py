@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Literal, Self, TypeVar
 
 import structlog
@@ -43,16 +42,17 @@ class StageSettings:
 
     decide_batch: int = 256
     write_batch: int = 256
-    batch_pause: float = 0.03
+    batch_pause: float = 0.08
     """Seconds between two requests to Qdrant of one kind, under load: a request costs as much as many points."""
     encode_batch: int = 32
     encode_threads: int = 1
-    images_at_once: int = 48
+    images_at_once: int = 64
     """Pictures being fetched or decoded; with the fetcher's byte limit, the bound on their memory."""
     images_waiting: int = 128
     """Pictures that are decoded and not encoded yet, beside those: enough for full batches."""
-    decode_threads: int = 4
-    """More than cores: each waits for the interpreter's lock in turn."""
+    decode_batch: int = 16
+    """Pictures that a thread decodes in one go, where so many wait: to wake a thread has its price."""
+    decode_threads: int = 2
 
 
 @dataclass(frozen=True)
@@ -86,11 +86,12 @@ class Stages:
         self._slots = asyncio.Semaphore(settings.images_at_once)
         self._room = asyncio.Semaphore(settings.images_at_once + settings.images_waiting)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
-        self._decider: MicroBatcher[Change, Plan] = MicroBatcher(
-            self._decide, settings.decide_batch, settings.batch_pause
-        )
+        pause, threads = settings.batch_pause, settings.decode_threads
+        self._decider: MicroBatcher[Change, Plan] = MicroBatcher(self._decide, settings.decide_batch, pause=pause)
+        self._decoder: MicroBatcher[bytes, Pixels | ImageError]
+        self._decoder = MicroBatcher(self._decode, settings.decode_batch, at_once=threads)
         self._writer: MicroBatcher[Point, Written] = MicroBatcher(
-            self._write, settings.write_batch, settings.batch_pause
+            self._write, settings.write_batch, pause=pause, at_once=2
         )
         self._batcher = Batcher(
             encoder.encode,
@@ -113,11 +114,10 @@ class Stages:
                         fetched = await self._fetcher.fetch(image)
                 except FetchError as error:
                     return ImageFailure(image, error.reason, str(error), "fetch")
-                try:
-                    with self._metrics.stage("decode"):
-                        pixels = await self._decoded(fetched.data)
-                except ImageError as error:
-                    return ImageFailure(image, error.reason, f"{image.url}: {error}", "decode")
+                with self._metrics.stage("decode"):
+                    pixels = await self._decoder.submit(fetched.data)
+            if isinstance(pixels, ImageError):
+                return ImageFailure(image, pixels.reason, f"{image.url}: {pixels}", "decode")
             vector = await self._batcher.encode(pixels)
         return Encoded(fetched.digest, vector)
 
@@ -125,9 +125,17 @@ class Stages:
         """Return once the point, or something newer, is durable and readable."""
         return await self._writer.submit(point)
 
-    async def _decoded(self, data: bytes) -> Pixels:
-        work = partial(decode, data, size=self._encoder.size, resize=self._encoder.resize)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+    async def _decode(self, pictures: Sequence[bytes]) -> list[Pixels | ImageError]:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode_each, pictures)
+
+    def _decode_each(self, pictures: Sequence[bytes]) -> list[Pixels | ImageError]:
+        return [self._decode_one(picture) for picture in pictures]
+
+    def _decode_one(self, picture: bytes) -> Pixels | ImageError:
+        try:
+            return decode(picture, size=self._encoder.size, resize=self._encoder.resize)
+        except ImageError as error:
+            return error
 
     async def _decide(self, changes: Sequence[Change]) -> list[Plan]:
         with self._metrics.stage("decide"):
@@ -157,7 +165,7 @@ class Stages:
         return await hold(attempt)
 
     async def __aenter__(self) -> Self:
-        for part in (self._fetcher, self._batcher, self._decider, self._writer):
+        for part in (self._fetcher, self._batcher, self._decoder, self._decider, self._writer):
             await self._exits.enter_async_context(part)
         self._exits.callback(self._threads.shutdown)
         return self

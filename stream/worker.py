@@ -41,7 +41,7 @@ class WorkerSettings:
     topic: str
     group: str
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
-    max_in_flight: int = 512
+    max_in_flight: int = 384
     drain_seconds: float = 10.0
     """How long a shutdown or a rebalance waits for events in flight; far below the rebalance timeout."""
     session_timeout_seconds: float = 10.0

@@ -164,6 +164,18 @@ async def test_a_full_batch_does_not_wait_for_its_time() -> None:
         assert await asyncio.gather(*calls[4:]) == [8, 10, 12, 14]
 
 
+async def test_so_many_batches_run_at_once_and_no_more() -> None:
+    handler = Gated(opened=False)
+    async with MicroBatcher(handler, 2, at_once=2) as batcher:
+        calls = [asyncio.create_task(batcher.submit(item)) for item in range(6)]
+        await turns_of_the_loop()
+        assert handler.batches == [[0, 1], [2, 3]]
+        handler.gate.set()
+
+        assert await asyncio.gather(*calls) == [0, 2, 4, 6, 8, 10]
+    assert handler.batches == [[0, 1], [2, 3], [4, 5]]
+
+
 # --- Turns ----------------------------------------------------------------------------------------------------------
 
 

@@ -53,7 +53,7 @@ def test_a_delete_obeys_the_same_order(version: int, offset: int, action: Action
 def test_a_product_that_the_view_does_not_know_is_encoded_whole() -> None:
     plan = decide(change(images="ab"), None)
 
-    assert (plan.action, names(plan.to_encode), plan.keeps_vectors) == (Action.ENCODE, "ab", False)
+    assert (plan.action, names(plan.to_encode)) == (Action.ENCODE, "ab")
 
 
 def test_a_delete_of_an_unknown_product_leaves_a_tombstone_too() -> None:
@@ -63,13 +63,13 @@ def test_a_delete_of_an_unknown_product_leaves_a_tombstone_too() -> None:
 def test_only_missing_images_are_encoded() -> None:
     plan = decide(change(2, 1, "abc"), stored(1, 0, "ac"))
 
-    assert (plan.action, names(plan.to_encode), plan.keeps_vectors) == (Action.ENCODE, "b", True)
+    assert (plan.action, names(plan.to_encode)) == (Action.ENCODE, "b")
 
 
 def test_an_event_that_lost_an_image_is_payload_only() -> None:
     plan = decide(change(2, 1, "a"), stored(1, 0, "ab"))
 
-    assert (plan.action, plan.to_encode, plan.keeps_vectors) == (Action.PAYLOAD, (), True)
+    assert (plan.action, plan.to_encode) == (Action.PAYLOAD, ())
 
 
 def test_an_incomplete_event_is_completed_at_its_own_version() -> None:

@@ -52,7 +52,7 @@ class Line:
     async def open(self, exits: AsyncExitStack) -> Line:
         metrics = Metrics(self.registry, view=VIEW, lane=self.lane)
         stages = Stages(
-            StageSettings(),
+            StageSettings(batch_pause=0),
             view=VIEW,
             store=self.store,
             fetcher=cast(ImageFetcher, self.fetcher),

@@ -84,7 +84,7 @@ class PlayedStages(Stages):
 
     def __init__(self, world: World) -> None:
         super().__init__(
-            StageSettings(decide_batch=3, write_batch=3),
+            StageSettings(decide_batch=3, write_batch=3, batch_pause=0),
             view=VIEW,
             store=world.store,
             fetcher=cast(ImageFetcher, FakeFetcher()),
