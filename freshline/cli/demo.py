@@ -18,7 +18,7 @@ from rich.console import Console
 from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
-    from freshline.demo.interrupts import Interrupts
+    from freshline.interrupts import Interrupts
 
 HOST = "127.0.0.1"
 DEFAULT_PORT = 8080
@@ -58,7 +58,7 @@ def demo(
 
     Example: freshline demo --catalog ~/photos
     """
-    from freshline.demo.interrupts import Interrupted, Interrupts
+    from freshline.interrupts import Interrupted, Interrupts
 
     interrupts, console = Interrupts(), Console(highlight=False, soft_wrap=True)
     try:

@@ -18,13 +18,13 @@ from freshline.cli.errors import Failure
 from freshline.demo.catalogue import Catalogue, CatalogueError
 from freshline.demo.drawn import PRODUCTS, cache_folder, draw_catalogue
 from freshline.demo.hero import Hero, drawn_hero, own_hero
-from freshline.demo.interrupts import Interrupted, Interrupts
 from freshline.demo.own import read_source
 from freshline.demo.screen import Clock, Screen
 from freshline.demo.shop import Shop, opened_shop
 from freshline.demo.stacks import MOST, STACKS, Stack
 from freshline.demo.staging import Staging
 from freshline.demo.story import Story
+from freshline.interrupts import Interrupted, Interrupts
 from freshline.settings import Settings
 
 T = TypeVar("T")

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from freshline.demo.interrupts import Interrupted
+from freshline.interrupts import Interrupted
 
 WIDTH = 100
 _LEFT_OUT_SHOWN = 5

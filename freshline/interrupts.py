@@ -1,4 +1,4 @@
-"""One Ctrl-C ends the demo in good order; those that follow find it ending already."""
+"""One Ctrl-C ends what has started processes in good order; those that follow find it ending already."""
 
 from __future__ import annotations
 

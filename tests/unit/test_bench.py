@@ -1,0 +1,96 @@
+"""What the benchmark of the pipeline makes of its samples; that it measures real parts: tests/benchmarks."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from freshline.bench.meters import Meter, Use
+from freshline.bench.pipeline import PipelinePlan
+from freshline.bench.report import Memory, PipelineReport, Rate, plot
+from freshline.bench.together import Sample
+from freshline.bench.workload import Workload
+
+
+@pytest.fixture
+def report() -> PipelineReport:
+    pictures = Rate(1000, 400.0, {"consume, settle": 0.0005, "decode": 0.001, "encode": 0.0025}, 2, 1.9)
+    payloads = Rate(9000, 2000.0, {"consume, settle": 0.0005}, 2, 1.1)
+    memory = Memory(warm=200e6, end=206e6, peak=210e6, events=9000)
+    return PipelineReport("x86_64, 2 cores", "drawn@1", 2, pictures, payloads, 900.0, 4000.0, memory)
+
+
+def test_efficiency_is_the_measured_rate_over_what_the_stages_allow_on_all_cores(report: PipelineReport) -> None:
+    assert report.pictures.allowed_per_second == pytest.approx(2 / 0.004)
+    assert report.pictures.efficiency == pytest.approx(0.8)
+    assert report.payloads.efficiency == pytest.approx(0.5)
+    assert report.payload_ratio == pytest.approx(0.5)
+    assert report.memory.growth == pytest.approx(0.03)
+
+
+def test_the_figures_hold_what_is_measured_and_what_follows_from_it(report: PipelineReport) -> None:
+    figures = json.loads(json.dumps(report.figures()))
+
+    assert figures["pictures"]["efficiency"] == pytest.approx(0.8)
+    assert figures["pictures"]["stage_seconds"]["decode"] == 0.001
+    assert figures["payload_ratio"] == pytest.approx(0.5)
+    assert figures["memory_growth"] == pytest.approx(0.03)
+
+
+def test_the_table_fits_a_terminal_and_says_it_all(report: PipelineReport) -> None:
+    screen = Console(file=io.StringIO(), width=80, record=True)
+    screen.print(report.table())
+    lines = screen.export_text().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any("efficiency 0.80 (the stages allow 500 /s)" in line for line in lines)
+    assert any("+3.0% over 9,000 events" in line for line in lines)
+    assert any(line.split() == ["all", "stages", "4.000", "0.500"] for line in lines)
+
+
+@pytest.mark.parametrize("ending", ["svg", "png"])
+def test_the_plot_is_a_picture_of_the_kind_that_is_asked_for(
+    report: PipelineReport, tmp_path: Path, ending: str
+) -> None:
+    file = tmp_path / f"plot.{ending}"
+    plot(report, file)
+
+    assert file.read_bytes().startswith({"svg": b"<?xml", "png": b"\x89PNG"}[ending])
+
+
+def test_a_plot_of_an_unknown_kind_is_an_error(report: PipelineReport, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="xyz"):
+        plot(report, tmp_path / "plot.xyz")
+
+
+def test_all_events_of_the_workload_are_of_distinct_products_and_prices() -> None:
+    workload = Workload([Path("/pictures/0.jpg"), Path("/pictures/1.jpg")])
+    listed, repriced = list(workload.listed(range(3))), list(workload.repriced(range(3), range(2)))
+
+    assert [event.product_id for event in listed] == ["product-0", "product-1", "product-2"]
+    assert [event.images[0].url[-5:] for event in listed] == ["0.jpg", "1.jpg", "0.jpg"]
+    assert len({(event.product_id, event.product and event.product.price) for event in listed + repriced}) == 9
+    assert {event.type for event in repriced} == {"updated"}
+
+
+def test_the_plan_counts_its_warm_up() -> None:
+    assert PipelinePlan(pictures=5000, rounds=9).events == 55_000
+
+
+def test_a_sample_counts_all_outcomes() -> None:
+    assert Sample(Use(1, 1), Counter(indexed=3, payload_only=4), 0).events == 7
+
+
+def test_a_meter_counts_this_process_where_it_is_asked_to() -> None:
+    meter = Meter(own=True)
+    before = meter.read()
+    while meter.read().since(before).cpu <= 0.01:
+        pass
+
+    assert meter.read().since(before).wall > 0
+    assert Meter().read().cpu == 0
