@@ -7,19 +7,19 @@ kept goes back as the very message that it came in. Qdrant's local mode has no w
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc, payload_to_grpc
 
-from schemas.payloads import VECTOR_NAME, EncodedImage
-
-if TYPE_CHECKING:
-    from indexer.points import Point
+from schemas.payloads import VECTOR_NAME, EncodedImage, Payload, point_id
 
 Row = Any
 """One vector of shape (dimension,), L2-normalised: a sequence or an array of floats, or the message it was read in."""
+
+Whole = tuple[Payload, Sequence[Row]]
+"""A point to be written: its payload, and one row for each of the payload's encoded images."""
 
 
 class Found(NamedTuple):
@@ -56,32 +56,32 @@ def get(
     yield from map(_read, client.grpc_points.Get(request, timeout=_timeout(client)).result)
 
 
-def upsert(client: QdrantClient, view: str, points: Sequence[Point], guard: models.Filter) -> None:
+def upsert(client: QdrantClient, view: str, points: Sequence[Whole], guard: models.Filter) -> None:
     """Write whole points where `guard` lets them; durable and readable when this returns."""
     if _is_local(client):
-        client.upsert(view, [_model(point) for point in points], update_filter=guard, wait=True)
+        client.upsert(view, [_model(*point) for point in points], update_filter=guard, wait=True)
         return
     request = grpc.UpsertPoints(collection_name=view, update_filter=RestToGrpc.convert_filter(guard), wait=True)
-    for point in points:
-        _add(request, point)
+    for payload, rows in points:
+        _add(request, payload, rows)
     client.grpc_points.Upsert(request, timeout=_timeout(client))
 
 
-def _add(request: grpc.UpsertPoints, point: Point) -> None:
+def _add(request: grpc.UpsertPoints, payload: Payload, rows: Sequence[Row]) -> None:
     """In place: a message that is put into another one is copied."""
-    payload = payload_to_grpc(point.payload.model_dump(mode="json"))
-    message = request.points.add(id=grpc.PointId(uuid=point.id), payload=payload)
-    if not point.vectors:
+    fields = payload_to_grpc(payload.model_dump(mode="json"))
+    message = request.points.add(id=grpc.PointId(uuid=point_id(payload.product_id)), payload=fields)
+    if not rows:
         message.vectors.SetInParent()  # none, which is not the same as leaving them as they are
         message.vectors.vectors.SetInParent()
-    for row in point.vectors:
-        rows = message.vectors.vectors.vectors[VECTOR_NAME].multi_dense.vectors
-        rows.append(row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)))
+    for row in rows:
+        written = message.vectors.vectors.vectors[VECTOR_NAME].multi_dense.vectors
+        written.append(row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)))
 
 
-def _model(point: Point) -> models.PointStruct:
-    vectors = {VECTOR_NAME: [numbers(row) for row in point.vectors]} if point.vectors else {}
-    return models.PointStruct(id=point.id, payload=point.payload.model_dump(mode="json"), vector=vectors)
+def _model(payload: Payload, rows: Sequence[Row]) -> models.PointStruct:
+    vectors = {VECTOR_NAME: [numbers(row) for row in rows]} if rows else {}
+    return models.PointStruct(id=point_id(payload.product_id), payload=payload.model_dump(mode="json"), vector=vectors)
 
 
 def _found(record: models.Record) -> Found:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from qdrant_client import QdrantClient, models
 
 from indexer.points import RANK_FIELDS, Point, read_stored
-from indexer.wire import upsert
+from indexer.wire import Whole, upsert
 
 MAX_ROUNDS = 8
 
@@ -55,15 +55,19 @@ def write(client: QdrantClient, view: str, points: Sequence[Point]) -> list[Writ
     together = [point for point in points if point.payload.version > point.read_version]
     alone = [point for point in points if point.payload.version <= point.read_version]
     for threshold, group in stab(together):
-        upsert(client, view, group, below(threshold))
+        upsert(client, view, _whole(group), below(threshold))
     for _ in range(MAX_ROUNDS):
         for point in alone:
-            upsert(client, view, [point], not_past(*point.payload.rank))
+            upsert(client, view, _whole([point]), not_past(*point.payload.rank))
         outcomes = _read_back(client, view, points)
         alone = [point for point in points if outcomes[point.payload.product_id] is None]
         if not alone:
             return [outcome for outcome in outcomes.values() if outcome is not None]
     raise WriteContention(", ".join(point.payload.product_id for point in alone))
+
+
+def _whole(points: Sequence[Point]) -> list[Whole]:
+    return [(point.payload, point.vectors) for point in points]
 
 
 def _read_back(client: QdrantClient, view: str, points: Sequence[Point]) -> dict[str, Written | None]:
