@@ -47,23 +47,14 @@ async def build_worker(
     Raises:
         BundleError, EncoderError, ViewError: with what to do about it.
     """
-    # On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does.
     encoder = encoder or load_encoder(settings, threads=1)
-    cores = available_cores()
-    threads = StageSettings(encode_threads=cores if encoder.device == "cpu" else 1, decode_threads=cores + 1)
     dead_letters = KafkaDeadLetters(settings.kafka(), settings.topics.dead_letters)
     try:
         with opened_store(settings, store) as opened:
             view = await _view(settings, opened, encoder.space)
             metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-            stages = Stages(
-                threads,
-                view=view,
-                store=opened,
-                fetcher=ImageFetcher(settings.images()),
-                encoder=encoder,
-                metrics=metrics,
-            )
+            fetcher, sizes = ImageFetcher(settings.images()), _sizes(encoder)
+            stages = Stages(sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics)
             purpose = PipelineSettings(view, lane, settings.versions, __version__)
             pipeline = Pipeline(purpose, stages, dead_letters, metrics)
             worker = Worker(_worker_settings(settings, view, lane), pipeline)
@@ -73,6 +64,12 @@ async def build_worker(
                 yield worker
     finally:
         dead_letters.close()
+
+
+def _sizes(encoder: ImageEncoder) -> StageSettings:
+    """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
+    cores = available_cores()
+    return StageSettings(encode_threads=cores if encoder.device == "cpu" else 1, decode_threads=cores + 1)
 
 
 async def _view(settings: Settings, store: Store, space: str) -> str:
