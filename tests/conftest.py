@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,10 @@ import pytest
 
 from infra.local.stack import LocalStack
 from tests.harness import Installation
+
+# Whoever starts the tests in the background of a script has them ignore SIGINT, and so all processes that they start:
+# those are to find it as a terminal gives it to them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
