@@ -130,8 +130,8 @@ def _interrupt_on_termination() -> None:
 def _stay(stack: LocalStack) -> None:
     """Return at Ctrl-C; fail when a part ends."""
     console = Console(stderr=True)
-    console.print("up; Ctrl-C stops it")
     try:
+        console.print("up; Ctrl-C stops it")
         ended = stack.wait()
     except KeyboardInterrupt:
         console.print("stopping")
