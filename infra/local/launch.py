@@ -1,7 +1,10 @@
 """Starting one part, and waiting until it answers."""
 
+import signal
+import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from infra.local.errors import StackError
@@ -11,6 +14,7 @@ from infra.local.processes import Process, spawn
 from infra.local.state import State
 
 START_SECONDS = 60
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def launch(part: Part, state: State) -> None:
@@ -19,9 +23,26 @@ def launch(part: Part, state: State) -> None:
         check_port(port_name, part.ports[port_name])
     part.folder.mkdir(exist_ok=True)
     part.prepare()
-    # An interrupt reaches the main thread only: in another one, none comes between a start and its record.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(_spawn, part, state).result()
+    with _uninterrupted():
+        _spawn(part, state)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let signals wait, so that none comes between a start and its record; they reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    # Handlers, not a mask: what is started would inherit a mask.
+    before = {number: signal.signal(number, lambda number, _: came.append(number)) for number in _INTERRUPTS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        for late in came:
+            signal.raise_signal(late)
 
 
 def _spawn(part: Part, state: State) -> None:
