@@ -29,7 +29,11 @@ class Reason(StrEnum):
 
 
 class DeadLetter(BaseModel):
-    """The value of a record on the dead-letter topic. Bytes are base64."""
+    """The value of a record on the dead-letter topic. Bytes are base64.
+
+    `topic`, `partition`, `offset` and `timestamp_ms` are those of the event in `catalog.events`, whichever lane gave
+    up on it: a redriven event that fails again replaces its own dead letter.
+    """
 
     model_config = ConfigDict(frozen=True, ser_json_bytes="base64", val_json_bytes="base64")
 
@@ -48,6 +52,10 @@ class DeadLetter(BaseModel):
     attempts: int
     worker_version: str
     time: datetime
+    lane: str = "live"
+    """Whether a live event was given up on, or a replayed one."""
+    redriven_at: datetime | None = None
+    """When `freshline dead-letters redrive` last sent it again."""
 
     @property
     def record_key(self) -> bytes:

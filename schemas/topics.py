@@ -1,4 +1,4 @@
-"""The topics, what each must be set to, and the headers that records carry between them."""
+"""The topics, and what each must be set to."""
 
 from __future__ import annotations
 
@@ -8,13 +8,6 @@ DAY_MS = 24 * 60 * 60 * 1000
 
 MAX_DEAD_LETTER_BYTES = 4 * 1024 * 1024
 """A record of the broker's default limit, 1 MiB, in base64, and all that is said about it."""
-
-BULK = "bulk"
-"""On an import's events: index when live products leave room."""
-SOURCE_OFFSET = "source-offset"
-"""Where a replayed, parked or redriven event stands in `catalog.events`; ASCII digits."""
-FORCE = "force"
-"""On a replayed event: encode again what is already encoded."""
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from indexer.decide import DROPS, Action, Change, Plan, elect
 from indexer.writer import Written
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import Event, Image, InvalidEvent, VersionScheme, read_event
+from schemas.headers import FORCE, SOURCE_OFFSET
 from schemas.payloads import FailedImage
-from schemas.topics import FORCE, SOURCE_OFFSET
 from stream.batching import Turns
 from stream.dead_letters import DeadLetters
 from stream.metrics import Metrics

@@ -11,7 +11,8 @@ from typing import Self
 from confluent_kafka import KafkaError, Message, Producer
 
 from schemas.events import Event
-from schemas.topics import BULK, Topics
+from schemas.headers import BULK
+from schemas.topics import Topics
 from stream.kafka import KafkaSettings
 
 PRODUCER = {

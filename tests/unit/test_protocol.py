@@ -29,8 +29,8 @@ from indexer.points import RANK_FIELDS, read_payload, read_stored
 from indexer.store import Store
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import Event, Image
+from schemas.headers import FORCE, SOURCE_OFFSET
 from schemas.payloads import revision_of
-from schemas.topics import FORCE, SOURCE_OFFSET
 from stream.images import ImageFetcher
 from stream.intake import Intake
 from stream.metrics import Metrics

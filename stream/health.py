@@ -1,0 +1,35 @@
+"""What a worker waits for that is away: why it is not ready, while it holds what it has and takes no more."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+Part = Literal["qdrant", "kafka", "images"]
+
+
+class Health:
+    """Shared by everything that may have to hold. Written on the event loop, read from any thread."""
+
+    def __init__(self) -> None:
+        self._holding: Counter[Part] = Counter()
+
+    @contextmanager
+    def holding(self, part: Part) -> Iterator[None]:
+        """For as long as somebody waits for `part` to come back."""
+        self._holding[part] += 1
+        try:
+            yield
+        finally:
+            self._holding[part] -= 1
+
+    def waits_for(self, part: Part) -> bool:
+        """Whether anybody waits for it now."""
+        return self._holding[part] > 0
+
+    @property
+    def away(self) -> list[Part]:
+        """The parts that somebody waits for now; the worker is ready when there are none."""
+        return sorted(part for part, count in list(self._holding.items()) if count > 0)
