@@ -51,6 +51,12 @@ class Settings(BaseSettings):
     image_max_bytes: Annotated[int, Field(ge=1024)] = 20_000_000
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
 
+    retry_delay_seconds: Annotated[float, Field(gt=0)] = 60.0
+    retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
+    dead_letter_run: Annotated[int, Field(ge=1)] = 100
+    dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
+    tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
+
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
