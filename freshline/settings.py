@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "products"
     view: str | None = None
     indexed_attributes: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+    tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
 
     bundle: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
@@ -79,6 +81,11 @@ class Settings(BaseSettings):
         from encoders.bundle import SHIPPED  # noqa: PLC0415 (an extra; the plain install has settings too)
 
         return self.bundle or SHIPPED
+
+    @property
+    def tombstone_retention(self) -> timedelta:
+        """How long a deleted product's tombstone stays."""
+        return timedelta(days=self.tombstone_retention_days)
 
     def group(self, view: str, lane: str) -> str:
         """The consumer group of a view's lane."""
