@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -24,6 +25,7 @@ from stream.outbox import Outbox
 from stream.pipeline import Pipeline, PipelineSettings
 from stream.retry import KafkaRetries
 from stream.stages import Stages, StageSettings
+from stream.sweeper import Sweeper
 from stream.worker import Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -67,7 +69,11 @@ async def build_worker(
         metrics.watch(health, lambda: worker.in_flight)
         log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
         async with stages:
-            yield worker
+            sweeping = asyncio.create_task(Sweeper(opened, view, settings.tombstone_retention).run())
+            try:
+                yield worker
+            finally:
+                sweeping.cancel()
 
 
 def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:

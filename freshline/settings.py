@@ -57,7 +57,6 @@ class Settings(BaseSettings):
     retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
     dead_letter_run: Annotated[int, Field(ge=1)] = 100
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
-    tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
 
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0

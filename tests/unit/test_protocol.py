@@ -47,7 +47,7 @@ def test_whatever_happens_each_view_ends_at_the_newest_events() -> None:
     print(dict(operations.most_common()))
 
 
-@pytest.mark.parametrize("rule", ["below", "not_past"])
+@pytest.mark.parametrize("rule", ["guard", "_any"])
 def test_without_a_guard_a_divergence_is_found(rule: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """If this found nothing, the test above could not either."""
     monkeypatch.setattr(f"indexer.writer.{rule}", lambda *_: models.Filter())
