@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     image_allow_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_split)] = []
     image_max_bytes: Annotated[int, Field(ge=1024)] = 20_000_000
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    image_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    image_connections_per_host: Annotated[int, Field(ge=1, le=64)] = 16
 
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
@@ -105,4 +107,6 @@ class Settings(BaseSettings):
             allow_networks=tuple(self.image_allow_networks),
             max_bytes=self.image_max_bytes,
             timeout_seconds=self.image_timeout_seconds,
+            attempts=self.image_attempts,
+            connections_per_host=self.image_connections_per_host,
         )

@@ -5,6 +5,7 @@ import hashlib
 import ipaddress
 import os
 import random
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -151,8 +152,14 @@ async def test_a_host_that_stops_in_the_middle_is_unavailable(host: Host) -> Non
     assert isinstance(await refusal(host.on("/a", stalls), timeout_seconds=0.2), Unavailable)
 
 
+def unused_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        return int(bound.getsockname()[1])
+
+
 async def test_a_port_that_nobody_listens_on_is_unavailable() -> None:
-    assert isinstance(await refusal("http://127.0.0.1:1/a"), Unavailable)
+    assert isinstance(await refusal(f"http://127.0.0.1:{unused_port()}/a"), Unavailable)
 
 
 async def test_a_host_without_an_address_is_unavailable() -> None:
@@ -318,10 +325,10 @@ async def test_a_redirect_to_where_a_picture_may_not_come_from_is_forbidden(host
 async def test_a_redirect_to_a_name_of_a_forbidden_address_is_forbidden(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def resolve(_self: object, name: str, port: int = 0, _family: int = 0) -> list[dict[str, Any]]:
-        return [{"hostname": name, "host": "10.0.0.1", "port": port, "family": 2, "proto": 6, "flags": 0}]
+    def resolve(_name: str, port: int, *_: Any) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
 
-    monkeypatch.setattr("aiohttp.ThreadedResolver.resolve", resolve)
+    monkeypatch.setattr("socket.getaddrinfo", resolve)
 
     error = await refusal(host.on("/a", redirects("http://inside.test/")))
     assert error.reason is Reason.IMAGE_FORBIDDEN

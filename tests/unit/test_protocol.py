@@ -93,7 +93,7 @@ class PlayedStages(Stages):
         )
         self._world = world
 
-    async def image(self, image: Image) -> Encoded | ImageFailure:
+    async def image(self, image: Image, *, force: bool = False) -> Encoded | ImageFailure:
         await linger(self._world.chance)
         name = image.url[-1]
         state = self._world.hosts.get(name, "ok")
