@@ -50,7 +50,8 @@ class Breaker:
         """It was well once."""
         self.tried_at = float("-inf")
         """When the last visit ended that says how the host is."""
-        self.ill_since = float("-inf")
+        self.worse_since = float("-inf")
+        """When it last got worse: from well to failing, or from failing to ill."""
 
     @property
     def is_open(self) -> bool:
@@ -108,8 +109,8 @@ class Breaker:
             longest = self._settings.longest_rest_seconds
             self._open_for(min(longest, self._settings.rest_seconds * 2**self._rests) * random.uniform(0.8, 1.2))  # noqa: S311
             self._rests = min(self._rests + 1, 16)
-        if self.is_ill and not was_ill:
-            self.ill_since = self.tried_at
+        if not well and (self._in_a_row == 1 or self.is_ill != was_ill):
+            self.worse_since = self.tried_at
 
     def _is_enough(self) -> bool:
         since = self.tried_at - self._settings.memory_seconds

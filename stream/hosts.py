@@ -26,7 +26,7 @@ class HostSettings:
     """Hosts that must have been tried lately before "most of them" means anything."""
     lately_seconds: float = 60.0
     doubt_seconds: float = 1.0
-    """How long after a host fell ill the others are watched, in case that they fall ill with it."""
+    """How long after a host got worse the others are watched, in case that they do too."""
     remembered: int = 1024
 
 
@@ -131,7 +131,7 @@ class Hosts:
 
     def __init__(self, settings: HostSettings, clock: Clock = time.monotonic) -> None:
         self._settings = settings
-        self._clock = clock
+        self.clock = clock
         self._hosts: OrderedDict[str, Host] = OrderedDict()
         self._strangers = asyncio.Semaphore(settings.strangers_at_once)
         self._news = asyncio.Event()
@@ -143,7 +143,7 @@ class Hosts:
         host = self._hosts.get(name)
         if host is None:
             self._forget()
-            breaker = Breaker(self._settings.breaker, self._clock)
+            breaker = Breaker(self._settings.breaker, self.clock)
             host = self._hosts[name] = Host(name, self._settings.at_once, breaker, self._tell)
         self._hosts.move_to_end(name)
         return host
@@ -169,10 +169,10 @@ class Hosts:
         return len(judged) >= self._settings.fewest and 2 * sum(each.is_ill for each in judged) > len(judged)
 
     async def turn_out_ill(self, host: Host) -> bool:
-        """As `most_are_ill`; for a host that has just fallen ill, the others are given a moment to show it."""
+        """As `most_are_ill`; when the host has only just got worse, the others are given a moment to show it too."""
         while not (most := self.most_are_ill()) and len(self._tried()) >= self._settings.fewest:
-            left = host.breaker.ill_since + self._settings.doubt_seconds - self._clock()
-            if not host.breaker.is_ill or left <= 0:
+            left = host.breaker.worse_since + self._settings.doubt_seconds - self.clock()
+            if left <= 0:
                 break
             await self.news(left)
         return most
@@ -181,7 +181,7 @@ class Hosts:
     async def holding(self) -> AsyncIterator[None]:
         """While somebody holds, hosts that were ill at its beginning stay counted, tried again or not."""
         if not self._holders:
-            self._holding_since = self._clock()
+            self._holding_since = self.clock()
         self._holders += 1
         try:
             yield
@@ -199,7 +199,7 @@ class Hosts:
         self._news = asyncio.Event()
 
     def _tried(self) -> list[Breaker]:
-        since = (self._holding_since if self._holders else self._clock()) - self._settings.lately_seconds
+        since = (self._holding_since if self._holders else self.clock()) - self._settings.lately_seconds
         return [host.breaker for host in self._hosts.values() if host.breaker.tried_at >= since]
 
     def _forget(self) -> None:

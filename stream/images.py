@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from tenacity import retry, retry_if_exception, stop_after_attempt, wait_random_exponential
 from yarl import URL
@@ -85,7 +84,7 @@ class ImageFetcher:
         return fetched
 
     async def _fetch(self, image: Image, room: Room, known: Known | None) -> Fetched:
-        if urlsplit(image.url).scheme == "file":
+        if image.url[:5].lower() == "file:":
             return await self._files.read(image.url, room)
         host = self._hosts.named(_host_of(image.url))
         return await ride_out(

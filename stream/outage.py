@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from stream.fetched import Unavailable
+from stream.fetched import Refused, Unavailable
 from stream.health import Health
 from stream.hosts import Host, Hosts
 
@@ -38,24 +38,34 @@ async def ride_out(attempt: Callable[[], Awaitable[T]], host: Host, hosts: Hosts
             try:
                 return await attempt()
             except Unavailable as error:
-                if not await hosts.turn_out_ill(host):
+                # Once it holds, a picture is given up for what a visit to its host says, not for want of a visit.
+                untried = holds and isinstance(error, Refused) and host.breaker.is_open
+                if not untried and not await hosts.turn_out_ill(host):
                     raise
                 if not holds:
                     holds = True
-                    _announce(health, error)
-                    held.enter_context(health.holding("images"))
-                    await held.enter_async_context(hosts.holding())
-            await _rest(host, hosts)
+                    await _hold(held, hosts, health, error)
+                if not await _rest(host, hosts):
+                    raise
 
 
-async def _rest(host: Host, hosts: Hosts) -> None:
-    """Until the host may be tried, or it no longer looks as if most were ill."""
-    while True:
-        await hosts.news(min(_LONGEST_NAP, max(_SHORTEST_NAP, host.breaker.rest)))
-        if not host.breaker.refuses or not hosts.most_are_ill():
-            return
-
-
-def _announce(health: Health, error: Unavailable) -> None:
+async def _hold(held: AsyncExitStack, hosts: Hosts, health: Health, error: Unavailable) -> None:
     if not health.waits_for("images"):
         log.warning("most image hosts are away, holding", error=str(error))
+    held.enter_context(health.holding("images"))
+    await held.enter_async_context(hosts.holding())
+
+
+async def _rest(host: Host, hosts: Hosts) -> bool:
+    """Wait until the host may be tried. False: it was tried in vain when most others were no longer ill."""
+    well_since: float | None = None
+    while True:
+        await hosts.news(min(_LONGEST_NAP, max(_SHORTEST_NAP, host.breaker.rest)))
+        if not host.breaker.refuses:
+            return True
+        if hosts.most_are_ill():
+            well_since = None
+        elif well_since is None:
+            well_since = hosts.clock()
+        elif host.breaker.tried_at > well_since:
+            return False
