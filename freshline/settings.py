@@ -52,6 +52,7 @@ class Settings(BaseSettings):
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
     image_attempts: Annotated[int, Field(ge=1, le=10)] = 3
     image_connections_per_host: Annotated[int, Field(ge=1, le=64)] = 16
+    image_reuse_bytes: Annotated[int, Field(ge=0)] = 16_000_000
 
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
