@@ -9,8 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
+import structlog
+
 from stream.breaker import Breaker, BreakerSettings, Clock
 from stream.fetched import Refused, Unavailable
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,10 @@ class Host:
         was_open, was_ill = self.breaker.is_open, self.breaker.is_ill
         self.breaker.end(well, probe=probe, rest_seconds=rest)
         if self.breaker.is_open and not was_open:
+            log.warning("image host is ill", host=self.name, waiting=len(self._waiting), rest=round(self.breaker.rest))
             self._refuse_waiting()
+        elif was_open and not self.breaker.is_open:
+            log.info("image host is well again", host=self.name)
         if probe or self.breaker.is_ill != was_ill:
             self._on_change()
 

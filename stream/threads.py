@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import Any, Generic, TypeVar
@@ -18,15 +19,14 @@ class _Call(Generic[T]):
         self._loop = asyncio.get_running_loop()
         self.answer: asyncio.Future[T] = self._loop.create_future()
 
-    def run(self) -> None:
+    def run(self) -> Callable[[], None]:
+        """Returns what hands over the answer."""
         if self.answer.done():  # given up before it began
-            return
+            return lambda: None
         try:
-            result = self._function()
+            return partial(self._hand_over, self._succeed, self._function())
         except BaseException as error:  # whatever it is, its caller must hear of it
-            self._hand_over(self._fail, error)
-        else:
-            self._hand_over(self._succeed, result)
+            return partial(self._hand_over, self._fail, error)
 
     def _hand_over(self, how: Callable[[Any], None], what: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed: nobody wants it any more
@@ -69,8 +69,9 @@ class PatientThreads:
 
     def _work(self) -> None:
         while (call := self._calls.get()) is not None:
-            call.run()
-            self._count(-1)
+            hand_over = call.run()
+            self._count(-1)  # before its caller goes on, and asks for another
+            hand_over()
 
     def _count(self, change: int) -> None:
         with self._counting:
