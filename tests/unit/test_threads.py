@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from functools import partial
 
 import pytest
 
@@ -11,9 +12,8 @@ from stream.threads import PatientThreads
 async def test_what_a_call_returns_or_raises_is_its_callers() -> None:
     threads = PatientThreads(2, "test")
 
-    assert await asyncio.gather(*(threads.run(lambda n=n: n * n, 10) for n in range(100))) == [
-        n * n for n in range(100)
-    ]
+    answers = await asyncio.gather(*(threads.run(partial(str, number), 10) for number in range(100)))
+    assert answers == [str(number) for number in range(100)]
     with pytest.raises(ZeroDivisionError):
         await threads.run(lambda: 1 // 0, 10)
     threads.close()
