@@ -51,6 +51,8 @@ class Settings(BaseSettings):
     image_max_bytes: Annotated[int, Field(ge=1024)] = 20_000_000
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
 
+    tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
+
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
