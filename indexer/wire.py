@@ -61,10 +61,17 @@ def upsert(client: QdrantClient, view: str, points: Sequence[Whole], guard: mode
     if _is_local(client):
         client.upsert(view, [_model(*point) for point in points], update_filter=guard, wait=True)
         return
-    request = grpc.UpsertPoints(collection_name=view, update_filter=RestToGrpc.convert_filter(guard), wait=True)
+    request = upsert_request(view, points)
+    request.update_filter.CopyFrom(RestToGrpc.convert_filter(guard))
+    client.grpc_points.Upsert(request, timeout=_timeout(client))
+
+
+def upsert_request(view: str, points: Sequence[Whole]) -> grpc.UpsertPoints:
+    """These points as one message, without a guard: sent as it is, it would overwrite whatever the view holds."""
+    request = grpc.UpsertPoints(collection_name=view, wait=True)
     for payload, rows in points:
         _add(request, payload, rows)
-    client.grpc_points.Upsert(request, timeout=_timeout(client))
+    return request
 
 
 def _add(request: grpc.UpsertPoints, payload: Payload, rows: Sequence[Row]) -> None:

@@ -1,16 +1,18 @@
-"""Guarded writes: whole points, in as few requests as their versions allow, and never over something newer."""
+"""Guarded writes: whole points, many in one request, and never over something newer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from qdrant_client import QdrantClient, models
 
 from indexer.points import RANK_FIELDS, Point, read_stored
-from indexer.wire import Whole, upsert
+from indexer.wire import upsert
 
 MAX_ROUNDS = 8
+
+_ABSENT = models.IsEmptyCondition(is_empty=models.PayloadField(key="version"))
 
 
 class Written(StrEnum):
@@ -21,11 +23,11 @@ class Written(StrEnum):
 
 
 class WriteContention(RuntimeError):
-    """Points that were still not at their version after several rounds alone; the message names their products."""
+    """Points that were still not at their version after several rounds; the message names their products."""
 
 
 def stab(points: Sequence[Point]) -> list[tuple[int, list[Point]]]:
-    """Group points so that one guard `version < threshold` serves each group: the fewest groups.
+    """Group points so that one term `version < threshold` serves each group: the fewest groups.
 
     Each point asks for a threshold in (read_version, version]. Greedy interval stabbing, by right ends: Gavril 1972,
     "Algorithms for minimum coloring, maximum clique, ... of a chordal graph" (the interval case). Points whose version
@@ -52,22 +54,15 @@ def write(client: QdrantClient, view: str, points: Sequence[Point]) -> list[Writ
         WriteContention: see there.
     """
     assert len({point.id for point in points}) == len(points), "two writes of one product in a batch"
-    together = [point for point in points if point.payload.version > point.read_version]
-    alone = [point for point in points if point.payload.version <= point.read_version]
-    for threshold, group in stab(together):
-        upsert(client, view, _whole(group), below(threshold))
+    waiting, passes = points, guard(points)
     for _ in range(MAX_ROUNDS):
-        for point in alone:
-            upsert(client, view, _whole([point]), not_past(*point.payload.rank))
+        upsert(client, view, [(point.payload, point.vectors) for point in waiting], passes)
         outcomes = _read_back(client, view, points)
-        alone = [point for point in points if outcomes[point.payload.product_id] is None]
-        if not alone:
+        waiting = [point for point in points if outcomes[point.payload.product_id] is None]
+        if not waiting:
             return [outcome for outcome in outcomes.values() if outcome is not None]
-    raise WriteContention(", ".join(point.payload.product_id for point in alone))
-
-
-def _whole(points: Sequence[Point]) -> list[Whole]:
-    return [(point.payload, point.vectors) for point in points]
+        passes = _any(_not_past(point) for point in waiting)
+    raise WriteContention(", ".join(point.payload.product_id for point in waiting))
 
 
 def _read_back(client: QdrantClient, view: str, points: Sequence[Point]) -> dict[str, Written | None]:
@@ -85,25 +80,34 @@ def _read_back(client: QdrantClient, view: str, points: Sequence[Point]) -> dict
     return outcomes
 
 
-def below(threshold: int) -> models.Filter:
-    """Passes where the stored version is absent or lower than `threshold`."""
-    return models.Filter(should=[_absent(), _field("version", models.Range(lt=threshold))])
+def guard(points: Sequence[Point]) -> models.Filter:
+    """What lets each point pass under its own terms, in one request: Qdrant checks terms, and few are cheap.
+
+    A new version passes below its group's threshold; a rewrite at the version that was read passes by its revision.
+    """
+    groups = stab([point for point in points if point.payload.version > point.read_version])
+    alone = [point for point in points if point.payload.version <= point.read_version]
+    if len(groups) == 1 and not alone:
+        return _any([_below(groups[0][0])])
+    return _any([*(_only(group, _below(threshold)) for threshold, group in groups), *map(_not_past, alone)])
 
 
-def not_past(version: int, revision: int) -> models.Filter:
-    """Passes where the stored (version, revision) is absent or not higher."""
-    same = models.Filter(
-        must=[
-            models.FieldCondition(key="version", match=models.MatchValue(value=version)),
-            _field("revision", models.Range(lte=revision)),
-        ]
-    )
-    return models.Filter(should=[_absent(), _field("version", models.Range(lt=version)), same])
+def _any(terms: Iterable[models.Condition]) -> models.Filter:
+    return models.Filter(should=[_ABSENT, *terms])
 
 
-def _absent() -> models.IsEmptyCondition:
-    return models.IsEmptyCondition(is_empty=models.PayloadField(key="version"))
+def _only(points: Sequence[Point], term: models.Condition) -> models.Filter:
+    return models.Filter(must=[models.HasIdCondition(has_id=[point.id for point in points]), term])
 
 
-def _field(key: str, interval: models.Range) -> models.FieldCondition:
-    return models.FieldCondition(key=key, range=interval)
+def _below(threshold: int) -> models.FieldCondition:
+    return models.FieldCondition(key="version", range=models.Range(lt=threshold))
+
+
+def _not_past(point: Point) -> models.Filter:
+    """Passes for this point where the stored (version, revision) is not higher than its own."""
+    version, revision = point.payload.rank
+    same = models.FieldCondition(key="version", match=models.MatchValue(value=version))
+    not_fuller = models.FieldCondition(key="revision", range=models.Range(lte=revision))
+    lower_or_same = models.Filter(should=[_below(version), models.Filter(must=[same, not_fuller])])
+    return _only([point], lower_or_same)

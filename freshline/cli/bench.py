@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from rich.console import Console
@@ -17,15 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
-    from freshline.bench.pipeline import PipelinePlan
     from freshline.bench.report import PipelineReport
+    from freshline.bench.write_report import WriteReport
+    from infra.local.stack import LocalStack
 
 app = typer.Typer(no_args_is_help=True, help="Measure this machine, on a local stack that is started for it.")
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps `pipeline` a command of its own while it is the only one."""
 
 
 @app.command()
@@ -41,14 +37,13 @@ def pipeline(
     Example: freshline bench pipeline --plot pipeline.svg
     """
     from encoders.session import available_cores
-    from freshline.bench.pipeline import PipelinePlan
+    from freshline.bench.pipeline import PipelineBench, PipelinePlan
     from freshline.bench.report import plot as draw
 
-    report = _measured(PipelinePlan(pictures, rounds, workers or available_cores()))
-    if as_json:
-        typer.echo(json.dumps(report.figures(), indent=2))
-    else:
-        Console().print(report.table())
+    plan = PipelinePlan(pictures, rounds, workers or available_cores())
+    with _bench(plan.events) as bench:
+        report = PipelineBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
     if plot is not None:
         try:
             draw(report, plot)
@@ -56,8 +51,48 @@ def pipeline(
             raise Failure(f"{plot}: {error}") from error
 
 
-def _measured(plan: PipelinePlan) -> PipelineReport:
-    from freshline.bench.pipeline import PipelineBench
+@app.command()
+def write(
+    products: Annotated[int, typer.Option(min=256, help="Points of the view, each written once in a pass.")] = 2048,
+    rounds: Annotated[int, typer.Option(min=1, help="Passes of each way of writing.")] = 9,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure guarded writes beside plain upserts, with timestamps and with counters as versions.
+
+    Example: freshline bench write --rounds 3
+    """
+    from encoders.bundle import SHIPPED, load_bundle
+    from freshline.bench.write import WritePlan, run
+    from indexer.store import QdrantSettings, Store
+
+    plan = WritePlan((load_bundle(SHIPPED).manifest.dimension, 512), products, rounds)
+    with _bench(plan.passes) as bench:
+        env = bench.stack.env()
+        store = Store(QdrantSettings(env["FRESHLINE_QDRANT_URL"], grpc_port=int(env["FRESHLINE_QDRANT_GRPC_PORT"])))
+        report = store.run_sync(lambda client: run(client, plan, bench.say, bench.seen))
+        store.close()
+    _print(report, as_json=as_json)
+
+
+def _print(report: PipelineReport | WriteReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.figures(), indent=2))
+    else:
+        Console().print(report.table())
+
+
+class Bench(NamedTuple):
+    """What a benchmark runs on, and whom it tells how far it is."""
+
+    stack: LocalStack
+    folder: Path
+    say: Callable[[str], None]
+    seen: Callable[[float], None]
+
+
+@contextmanager
+def _bench(total: int) -> Iterator[Bench]:
+    """A local stack for as long as the benchmark lasts, and a bar of `total` steps."""
     from freshline.bench.together import WorkerEnded
     from freshline.interrupts import Interrupts
     from freshline.logs import configure
@@ -67,13 +102,16 @@ def _measured(plan: PipelinePlan) -> PipelineReport:
     configure("auto", "warning")
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # it complains of a broker that has only just started
     interrupts = Interrupts()
-    with tempfile.TemporaryDirectory(prefix="freshline-bench-") as folder, _progress(plan.events) as progress:
+    with tempfile.TemporaryDirectory(prefix="freshline-bench-") as folder, _progress(total) as progress:
         stack = LocalStack(Path(folder) / "stack")
         task = progress.tasks[0].id
+
+        def say(what: str) -> None:
+            progress.update(task, description=what)
+
         try:
-            stack.up(lambda what: progress.update(task, description=what))
-            bench = PipelineBench(plan, stack, Path(folder), lambda what: progress.update(task, description=what))
-            return bench.run(lambda events: progress.update(task, completed=events))
+            stack.up(say)
+            yield Bench(stack, Path(folder), say, lambda done: progress.update(task, completed=done))
         except (StackError, WorkerEnded) as error:
             raise Failure(str(error)) from error
         except KeyboardInterrupt:
@@ -84,8 +122,8 @@ def _measured(plan: PipelinePlan) -> PipelineReport:
 
 
 @contextmanager
-def _progress(events: int) -> Iterator[Progress]:
+def _progress(total: int) -> Iterator[Progress]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        progress.add_task("starting", total=events)
+        progress.add_task("starting", total=total)
         yield progress

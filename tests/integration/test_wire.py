@@ -84,3 +84,25 @@ def test_rows_are_read_as_messages_and_products_that_are_not_there_are_left_out(
         assert read_stored(client, view, ["p1"], fields=["version", "revision"])["p1"].vectors is None
 
     store.run_sync(run)
+
+
+def test_each_point_of_a_request_passes_under_its_own_terms(store: Store, view: str) -> None:
+    """Counters of many products, some of them overtaken, some new, some written again where they are."""
+    held = [point(f"p{number}", 10 + number, images="a") for number in range(40)]
+    newer = [point(f"p{number}", 11 + number, read=10 + number, images="b") for number in range(10)]
+    older = [point(f"p{number}", 9 + number, read=8 + number, images="c") for number in range(10, 20)]
+    fuller = [point(f"p{number}", 10 + number, 1, read=10 + number, images="b") for number in range(20, 30)]
+    new = [point(f"n{number}", 1 + number, images="b") for number in range(10)]
+
+    def run(client: QdrantClient) -> list[Written]:
+        write(client, view, held)
+        return write(client, view, [*newer, *older, *fuller, *new])
+
+    outcomes = store.run_sync(run)
+
+    assert outcomes == [Written.STORED] * 10 + [Written.OVERTAKEN] * 10 + [Written.STORED] * 20
+    for expected in [*newer, *fuller, *new, *held[10:20], *held[30:]]:
+        product = expected.payload.product_id
+        found = store.run_sync(lambda client, product=product: read(client, view, product))  # type: ignore[misc]
+        assert found.rank == expected.payload.rank
+        assert rounded(found.vectors) == rounded(expected.vectors)

@@ -15,6 +15,7 @@ from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
 from freshline.bench.together import Sample
 from freshline.bench.workload import Workload
+from freshline.bench.write_report import LABELS, WriteCase, WriteReport
 
 
 @pytest.fixture
@@ -94,3 +95,27 @@ def test_a_meter_counts_this_process_where_it_is_asked_to() -> None:
 
     assert meter.read().since(before).wall > 0
     assert Meter().read().cpu == 0
+
+
+@pytest.fixture
+def written() -> WriteReport:
+    rates = {way: [5.0, 5.0, 9.0] for way in LABELS} | {"client": [10.0, 5.0, 100.0], "guarded": [8.0, 5.0, 70.0]}
+    return WriteReport(512, 256, 3, [WriteCase("counter", 128, rates), WriteCase("timestamp", 512, rates)])
+
+
+def test_a_way_of_writing_is_compared_with_the_plain_one_of_its_own_round(written: WriteReport) -> None:
+    (figures, _) = written.figures()["cases"]
+
+    assert figures["ratio"]["guarded"] == pytest.approx(0.8)
+    assert figures["points_per_second"]["guarded"] == 8.0
+    assert (figures["versions"], figures["dimension"]) == ("counter", 128)
+
+
+def test_the_table_of_writes_names_every_way_and_case(written: WriteReport) -> None:
+    screen = Console(file=io.StringIO(), width=80, record=True)
+    screen.print(written.table())
+    lines = screen.export_text().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["counters", "timestamps"] for line in lines)
+    assert any(line.split() == ["our", "messages,", "guarded", "8", "0.80", "8", "0.80"] for line in lines)

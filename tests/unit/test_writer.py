@@ -234,8 +234,8 @@ def write_against(store: Store, points: Sequence[Point], *others: Point) -> tupl
     return store.run_sync(run)
 
 
-def test_what_the_shared_guard_kept_out_is_written_alone(store: Store) -> None:
-    """p2's own version is past the other writer's, but the batch's threshold, 5, is not."""
+def test_what_a_shared_term_kept_out_is_written_by_itself(store: Store) -> None:
+    """p2's own version is past the other writer's, but the threshold of both, 5, is not."""
     outcomes, upserts = write_against(store, [point("p1", 5), point("p2", 9)], point("p2", 7))
 
     assert outcomes == [Written.STORED, Written.STORED]
@@ -270,6 +270,31 @@ def test_a_batch_of_timestamps_is_one_request_and_one_read(store: Store) -> None
     points = [point(f"p{number}", 1000 + number) for number in range(50)]
 
     assert write_against(store, points)[1] == [50]
+
+
+def test_a_batch_of_counters_is_one_request_too(store: Store) -> None:
+    put(store, *(point(f"p{number}", 1 + number) for number in range(50)))
+    points = [point(f"p{number}", 2 + number, read=1 + number) for number in range(50)]
+
+    assert write_against(store, points) == ([Written.STORED] * 50, [50])
+
+
+def test_rewrites_at_their_own_versions_are_one_request_too(store: Store) -> None:
+    points = [point(f"p{number}", 1 + number, number, read=1 + number) for number in range(50)]
+    put(store, *points)
+
+    assert write_against(store, points) == ([Written.STORED] * 50, [50])
+
+
+@pytest.mark.parametrize("read", [0, 3])
+def test_no_product_passes_by_the_terms_of_another(store: Store, read: int) -> None:
+    """p1 was overtaken at 5; the terms of p2 and p3 would let it pass."""
+    put(store, point("p1", 5, images="b"), point("p2", 8), point("p3", 7))
+
+    outcomes = put(store, point("p1", 3, read=read), point("p2", 9, read=8), point("p3", 7, 1, read=7))
+
+    assert outcomes == [Written.OVERTAKEN, Written.STORED, Written.STORED]
+    assert vectors(store, "p1") == rounded([vector("b")])
 
 
 def test_a_view_that_never_takes_a_write_is_an_error_that_names_the_product(store: Store) -> None:
