@@ -18,7 +18,7 @@ ADVICE: dict[Reason, str] = {
         "Redrive only if a newer release takes what was refused."
     ),
     Reason.INVALID_VERSION: (
-        "Check the publisher's clock and FRESHLINE_VERSIONS. Redrive if the setting was wrong, or once the time has come."
+        "Check the publisher's clock and FRESHLINE_VERSIONS. Redrive if the setting was wrong, or once it is due."
     ),
     Reason.KEY_MISMATCH: "Have the publisher key its records by the product id. Redriving won't help.",
     Reason.NULL_VALUE: "Have the publisher send an event of type deleted with its counter. Redriving won't help.",
@@ -26,7 +26,7 @@ ADVICE: dict[Reason, str] = {
         "Nothing is lost yet: the newer event is indexed. But the topic may keep this older one: have the catalogue "
         "service publish the product's present state with a newer version, and look for two publishers of one product."
     ),
-    Reason.IMAGE_MISSING: "Put the picture where its URL points, then redrive; or publish the product with another URL.",
+    Reason.IMAGE_MISSING: "Put the picture where its URL points, then redrive; or publish another one.",
     Reason.IMAGE_FORBIDDEN: (
         "Allow it by FRESHLINE_IMAGE_ROOT or FRESHLINE_IMAGE_ALLOW_NETWORKS if it is meant to be read, then redrive."
     ),

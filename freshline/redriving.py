@@ -52,7 +52,7 @@ def redrive_all(
         PublishError, LetterboxError: Kafka did not take it all; run it again.
     """
     report = RedriveReport(dry_run)
-    rules = Redrivable(settings.topics, settings.tombstone_retention_days)
+    rules = Redrivable(settings.topics, settings.tombstone_retention)
     chosen = _chosen(letters, rules, report, again=again)
     if dry_run:
         report.sent = sum(1 for _ in chosen)

@@ -6,10 +6,11 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter
@@ -60,9 +61,8 @@ class Letterbox:
             "auto.offset.reset": "earliest",
             "queued.max.messages.kbytes": 16_384,
         }
-        self._brokers, self._topic, self._patience = kafka.brokers, topic, patience_seconds
+        self._kafka, self._topic, self._patience = kafka, topic, patience_seconds
         self._consumer = Consumer(kafka.librdkafka() | settings, logger=log)
-        self._producer = producer(kafka, **{"message.max.bytes": MAX_DEAD_LETTER_BYTES})
         self._refused: list[str] = []
         self._ends: dict[int, int] = {}
 
@@ -130,6 +130,10 @@ class Letterbox:
         if refused:
             raise LetterboxError(f"{self._topic}: {'; '.join(refused[:3])}")
 
+    @cached_property
+    def _producer(self) -> Producer:
+        return producer(self._kafka, **{"message.max.bytes": MAX_DEAD_LETTER_BYTES})
+
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:
             self._refused.append(error.str())
@@ -148,7 +152,7 @@ class Letterbox:
                 for number in topic.partitions
             }
         except KafkaException as error:
-            raise LetterboxError(f"Kafka at {self._brokers}: {error.args[0].str()}") from error
+            raise LetterboxError(f"Kafka at {self._kafka.brokers}: {error.args[0].str()}") from error
         return ({number: low for number, (low, _) in bounds.items()}, {n: high for n, (_, high) in bounds.items()})
 
     def _check_leaders(self, without: list[int]) -> None:
@@ -192,7 +196,8 @@ class Letterbox:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._consumer.close()
-        self._producer.close()
+        if "_producer" in self.__dict__:  # made when the first record is put
+            self._producer.close()
 
 
 def _key(message: Message) -> bytes:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 
 from pydantic import ValidationError
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import MAX_EVENT_BYTES
 from schemas.headers import FORCE, Source
+from schemas.retentions import SETTING, lifetimes
 from schemas.topics import DAY_MS, Topics
 from stream.letterbox import Filed, Letterbox
 from stream.resend import Resender
@@ -21,10 +23,11 @@ BATCH_BYTES = 16 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Redrivable:
-    """Which letters may be redriven."""
+    """Which letters may be redriven: not those whose event a swept tombstone might no longer keep out."""
 
     topics: Topics
-    tombstone_retention_days: int
+    tombstones: timedelta
+    """How long they stay."""
 
     def refusal(self, letter: DeadLetter, now: datetime) -> str | None:
         """Why a letter's event can't be sent again, or None."""
@@ -32,14 +35,20 @@ class Redrivable:
             return f"a record of {letter.topic} that names no event of {self.topics.events}: nothing can be sent again"
         if letter.value is not None and len(letter.value) > MAX_EVENT_BYTES:
             return f"its event has {len(letter.value):,} bytes; at most {MAX_EVENT_BYTES:,} are taken"
-        days = (now.timestamp() * 1000 - letter.timestamp_ms) / DAY_MS
-        if days >= self.tombstone_retention_days:
+        age = now.timestamp() * 1000 - letter.timestamp_ms
+        if age + self._on_the_way > self.tombstones / timedelta(milliseconds=1):
             return (
-                f"its event is {days:,.0f} days old, and what was deleted since may be forgotten after "
-                f"{self.tombstone_retention_days} (FRESHLINE_TOMBSTONE_RETENTION_DAYS): "
-                "have the catalogue service publish the product again"
+                f"its event is {age / DAY_MS:,.0f} days old: a delete since then may be forgotten when it arrives "
+                f"(after {self.tombstones.days} days, {SETTING}; {self.topics.replay} keeps events up to "
+                f"{self._on_the_way / DAY_MS:g}): have the catalogue service publish the product again"
             )
         return None
+
+    @cached_property
+    def _on_the_way(self) -> float:
+        """How long the replay topic may keep an event before a worker reads it, in ms."""
+        configs = {spec.name: spec.config for spec in self.topics.specs() if spec.name == self.topics.replay}
+        return max(life.milliseconds for life in lifetimes(self.topics, configs))
 
 
 class Redriver:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="See what was given up on, why, and send it again.")
 
-Reasons = Annotated[list[Reason] | None, typer.Option("--reason", help="Only these; repeatable.")]
+Reasons = Annotated[list[Reason] | None, typer.Option("--reason", metavar="REASON", help="Only this; repeatable.")]
 Product = Annotated[str | None, typer.Option(help="Only of this product.")]
 Since = Annotated[
     datetime | None,
-    typer.Option(parser=moment, metavar="TIME", help="Given up on since: a time with its zone, 2h, 3d."),
+    typer.Option(parser=moment, metavar="TIME", help="Given up on since then: RFC 3339, or 2h, 3d."),
 ]
 Until = Annotated[datetime | None, typer.Option(parser=moment, metavar="TIME", help="Given up on before.")]
 Host = Annotated[str | None, typer.Option(help="Only with a picture on this host.")]
@@ -178,6 +179,7 @@ def _reading() -> Iterator[Reading]:
 
     settings = Settings()
     configure(settings.log_format, settings.log_level)
+    logging.getLogger("librdkafka").setLevel(logging.CRITICAL)  # what it can't mend by itself, the command says
     try:
         with Letterbox(settings.kafka(), settings.topics.dead_letters) as box:
             reading = Reading(settings, box)
