@@ -62,9 +62,9 @@ class Letterbox:
             "queued.max.messages.kbytes": 16_384,
         }
         self._kafka, self._topic, self._patience = kafka, topic, patience_seconds
-        self._consumer = Consumer(kafka.librdkafka() | settings, logger=log)
+        self._consumer, self._news_consumer = (Consumer(kafka.librdkafka() | settings, logger=log) for _ in range(2))
         self._refused: list[str] = []
-        self._ends: dict[int, int] = {}
+        self._news_from: dict[int, int] = {}
 
     def read(self, on_progress: Callable[[float], None] = lambda done: None) -> Iterator[Filed | Unreadable]:
         """What there is now, partition by partition; what comes later is left to `news`.
@@ -75,11 +75,12 @@ class Letterbox:
         Raises:
             LetterboxError: Kafka, the topic or a leader is away.
         """
-        starts, self._ends = self._bounds()
-        whole = 2 * sum(self._ends.values()) - 2 * sum(starts.values())
+        starts, ends = self._bounds()
+        self._news_from = ends
+        whole = 2 * sum(ends.values()) - 2 * sum(starts.values())
         seen = 0
         newest: dict[bytes, tuple[int, int]] = {}
-        for message in self._scan(starts, self._ends):
+        for message in self._scan(self._consumer, starts, ends):
             seen += 1
             if seen % BATCH == 0:
                 on_progress(seen / whole)
@@ -87,7 +88,7 @@ class Letterbox:
                 newest.pop(_key(message), None)
             else:
                 newest[_key(message)] = _place(message)
-        for message in self._scan(starts, self._ends) if newest else ():
+        for message in self._scan(self._consumer, starts, ends) if newest else ():
             seen += 1
             if seen % BATCH == 0:
                 on_progress(seen / whole)
@@ -96,14 +97,14 @@ class Letterbox:
         on_progress(1.0)
 
     def news(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """(key, value) of what came since `read` or the last time, in the order of each partition.
+        """(key, value) of what came since `read` began or the last time; also while that is still being read.
 
         Raises:
             LetterboxError: as `read`.
         """
-        starts = self._ends
-        _, self._ends = self._bounds()
-        for message in self._scan(starts, self._ends):
+        starts, (_, ends) = self._news_from, self._bounds()
+        self._news_from = ends
+        for message in self._scan(self._news_consumer, starts, ends):
             yield _key(message), message.value()
 
     def put(self, key: bytes, value: bytes | None) -> None:
@@ -160,13 +161,13 @@ class Letterbox:
             numbers = ", ".join(map(str, sorted(without)))
             raise LetterboxError(f"topic {self._topic}: no broker leads partition {numbers}; try again when it is back")
 
-    def _scan(self, starts: dict[int, int], ends: dict[int, int]) -> Iterator[Message]:
+    def _scan(self, consumer: Consumer, starts: dict[int, int], ends: dict[int, int]) -> Iterator[Message]:
         """The records from the starts up to the ends, of which some may be gone, the last ones too."""
         waiting = {number for number, end in ends.items() if end > starts.get(number, 0)}
-        self._consumer.assign([TopicPartition(self._topic, number, starts.get(number, 0)) for number in waiting])
+        consumer.assign([TopicPartition(self._topic, number, starts.get(number, 0)) for number in waiting])
         deadline = time.monotonic() + self._patience
         while waiting:
-            messages = self._consumer.consume(BATCH, timeout=1.0)
+            messages = consumer.consume(BATCH, timeout=0.1)  # it waits for all of a batch, or so long
             if messages:
                 deadline = time.monotonic() + self._patience
             elif time.monotonic() > deadline:
@@ -175,7 +176,7 @@ class Letterbox:
                     f"topic {self._topic}: nothing from partition {numbers} within {self._patience:g} s"
                 )
             yield from self._wanted(messages, waiting, ends)
-        self._consumer.unassign()
+        consumer.unassign()
 
     def _wanted(self, messages: list[Message], waiting: set[int], ends: dict[int, int]) -> Iterator[Message]:
         for message in messages:
@@ -196,6 +197,7 @@ class Letterbox:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._consumer.close()
+        self._news_consumer.close()
         if "_producer" in self.__dict__:  # made when the first record is put
             self._producer.close()
 

@@ -108,18 +108,19 @@ def _pretty(value: bytes | None) -> list[str]:
 
 
 def _table(letters: Sequence[Filed], now: datetime) -> Table:
-    table = Table("given up", "reason", "product", "lane", "tries", "redriven", "letter", "message")
-    table.box, table.pad_edge = None, False
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
+    for name in ("ago", "reason", "letter", "product", "tries", "redriven"):
+        table.add_column(name, no_wrap=True, max_width=20 if name == "product" else None)
+    table.add_column("message", no_wrap=True, ratio=1)  # what is left of the line
     for entry in letters:
         letter = entry.letter
         cells = (
             _ago(now, letter.time),
             letter.reason.value,
+            f"{letter.partition}/{letter.offset}",
             shown(letter.product),
-            letter.lane,
             str(letter.attempts),
             _ago(now, letter.redriven_at) if letter.redriven_at else "",
-            f"{letter.partition}/{letter.offset}",
             shown(letter.message),
         )
         table.add_row(*map(Text, cells))
@@ -138,8 +139,8 @@ def _ago(now: datetime, then: datetime) -> str:
     seconds = max(0, int((now - then).total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:
-            return f"{seconds // size} {unit} ago"
-    return f"{seconds} s ago"
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
 
 
 def _when(timestamp_ms: int) -> str:

@@ -291,6 +291,14 @@ def test_a_forced_event_is_forced_again(shop: Installation, box: Letterbox) -> N
     assert dict(replayed(shop)[0].headers() or [])[FORCE] == b"1"
 
 
+def test_many_letters_are_redriven_in_batches_each_once(shop: Installation, box: Letterbox) -> None:
+    put(box, *(letter(shop, number) for number in range(1200)))
+
+    assert asked(shop, "redrive")["sent"] == 1200
+    assert len(replayed(shop)) == len({dict(m.headers() or [])[SOURCE_OFFSET] for m in replayed(shop)}) == 1200
+    assert asked(shop, "redrive") | {"sent": 0, "passed_over": 1200} == asked(shop, "redrive")
+
+
 def test_a_run_cut_off_before_the_marks_is_simply_run_again(shop: Installation, box: Letterbox) -> None:
     put(box, letter(shop, 1))
 
