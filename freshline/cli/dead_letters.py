@@ -121,7 +121,7 @@ def export(
 
     Example: freshline dead-letters export invalid.jsonl --reason invalid_event --reason invalid_json
     """
-    from freshline.cli.letter_reading import report_count, written
+    from freshline.cli.letter_reading import note, written
 
     selection = Selection(frozenset(reason or ()), product, since, until, host, view, lane, redriven)
     with _reading() as reading, written(file) as lines:
@@ -129,7 +129,7 @@ def export(
         for entry in reading.letters(selection):
             lines.write(entry.letter.model_dump_json() + "\n")
             count += 1
-    report_count(f"{count} letters written")
+        note(f"{count} letters written")
 
 
 @app.command()
@@ -162,13 +162,12 @@ def redrive(
             typer.echo(json.dumps(report.figures() | {"unreadable": reading.unreadable_as_json()}, indent=2))
         else:
             print_redrive(report)
-        if report.refused:
-            raise typer.Exit(1)
+        reading.incomplete = report.refused > 0
 
 
 @contextmanager
 def _reading() -> Iterator[Reading]:
-    """The letters of the settings' installation; exits with 1 at the end if one of them could not be read."""
+    """The letters of the settings' installation; exits with 1 at the end if not all was read and done."""
     from confluent_kafka import KafkaException
 
     from freshline.cli.letter_reading import Reading
@@ -187,5 +186,5 @@ def _reading() -> Iterator[Reading]:
     except (LetterboxError, PublishError) as error:
         raise Failure(str(error)) from error
     except KafkaException as error:
-        raise Failure(f"Kafka at {settings.kafka_brokers}: {error.args[0]}") from error
-    reading.report_unreadable()
+        raise Failure(f"Kafka at {settings.kafka_brokers}: {error.args[0].str()}") from error
+    reading.finish()

@@ -30,6 +30,7 @@ class Reading:
     def __init__(self, settings: Settings, box: Letterbox) -> None:
         self.settings = settings
         self.box = box
+        self.incomplete = False
         self._unreadable: list[Unreadable] = []
         self._unreadable_count = 0
 
@@ -59,19 +60,19 @@ class Reading:
             ],
         }
 
-    def report_unreadable(self) -> None:
-        """Name them on stderr.
+    def finish(self) -> None:
+        """Name what could not be read, on stderr.
 
         Raises:
-            typer.Exit: there are some.
+            typer.Exit: with 1, if there was any, or anything else was `incomplete`.
         """
-        if not self._unreadable_count:
-            return
         for entry in self._unreadable:
             key = shown(entry.key.decode(errors="replace"))
-            report_count(f"unreadable: {key} (partition {entry.partition}, offset {entry.offset}): {entry.problem}")
-        report_count(f"{self._unreadable_count} unreadable, passed over")
-        raise typer.Exit(1)
+            note(f"unreadable: {key} (partition {entry.partition}, offset {entry.offset}): {entry.problem}")
+        if self._unreadable_count:
+            note(f"{self._unreadable_count} unreadable, passed over")
+        if self._unreadable_count or self.incomplete:
+            raise typer.Exit(1)
 
 
 def newest(letters: Iterable[Filed], limit: int, counts: Counter[str]) -> list[Filed]:
@@ -104,7 +105,7 @@ def written(file: str) -> Iterator[IO[str]]:
             part.unlink(missing_ok=True)
 
 
-def report_count(message: str) -> None:
+def note(message: str) -> None:
     """A line on stderr, where it does not mix with what is piped."""
     Console(stderr=True, soft_wrap=True, highlight=False).print(message, markup=False)
 
