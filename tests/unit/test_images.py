@@ -82,7 +82,8 @@ async def host() -> AsyncIterator[Host]:
 async def fetch(url: str, *, digest: str | None = None, **settings: Any) -> bytes:
     options: dict[str, Any] = {"allow_networks": LOOPBACK, "attempts": 1, "timeout_seconds": 5.0}
     async with ImageFetcher(ImageSettings(**(options | settings))) as fetcher:
-        return (await fetcher.fetch(Image(url=url, digest=digest))).data
+        image = Image.model_construct(url=url, digest=digest)  # also what no event may hold: a redirect may
+        return (await fetcher.fetch(image)).data
 
 
 async def refusal(url: str, **settings: Any) -> FetchError:
