@@ -90,7 +90,7 @@ class TopicReader:
                 yield message
             if offset + (not error) >= ends[number]:
                 del ends[number]
-                self._consumer.pause([TopicPartition(message.topic() or "", number)])
+                self._consumer.incremental_unassign([TopicPartition(message.topic() or "", number)])
 
     def _partitions(self, topic: str) -> list[int]:
         found = self._consumer.list_topics(topic, timeout=PATIENCE_SECONDS).topics[topic]
