@@ -1,8 +1,10 @@
-"""`freshline doctor --reconcile` on real Kafka and Qdrant: a view that was broken on purpose, and one under traffic."""
+"""Reconciling on real Kafka and Qdrant: views that were broken on purpose, and one under traffic.
+
+The command itself is in `test_doctor.py`.
+"""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +14,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 from qdrant_client import QdrantClient, models
 
+from freshline.doctor.findings import Status
+from freshline.doctor.reconciliation import Reconcile
+from freshline.doctor.site import Site
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import Event
 from schemas.headers import VIEW, Source
@@ -23,15 +28,14 @@ from tests.harness import Installation, draw, event, eventually, listing
 from tests.image_host import image_host
 
 
-def reconcile(shop: Installation, *options: str) -> dict[str, Any]:
-    """What the command says as JSON; its exit status must agree."""
-    done = shop.run("doctor", "--reconcile", "--json", *options)
-    assert done.stdout, done.stderr
-    document: dict[str, Any] = json.loads(done.stdout)
-    found: dict[str, Any] = document["reconcile"]
-    assert found is not None, document["checks"][-1]
-    assert (done.returncode == 0) == document["ok"], done.stderr
-    assert document["ok"] == (found["differences"] == 0), document["checks"]
+def reconcile(shop: Installation, **options: bool) -> dict[str, Any]:
+    """What `freshline doctor --reconcile --json` says of it."""
+    asked = Reconcile(**options)  # type: ignore[arg-type]
+    with Site(shop.settings) as site:
+        finding = asked.check.examine(site)
+    found = asked.as_json()
+    assert found is not None
+    assert (finding.status is Status.OK) == (found["differences"] == 0), finding
     return found
 
 
@@ -123,7 +127,7 @@ def test_each_break_is_found_named_and_its_event_sent_again(stocked: Installatio
     assert named(reconcile(stocked)) == broken
     assert list(resent(stocked)) == []
 
-    found = reconcile(stocked, "--repair")
+    found = reconcile(stocked, repair=True)
 
     assert named(found) == broken
     assert found["repair"] == {"resent": 5, "replaced": 0, "removed": 1, "changed": 0}
@@ -142,7 +146,7 @@ def test_each_break_is_found_named_and_its_event_sent_again(stocked: Installatio
 
 def test_what_was_sent_again_is_on_its_way_and_orphans_go_if_that_is_asked(stocked: Installation) -> None:
     broken = break_on_purpose(stocked)
-    reconcile(stocked, "--repair", "--delete-orphans")
+    reconcile(stocked, repair=True, delete_orphans=True)
 
     found = reconcile(stocked)
 
@@ -226,7 +230,7 @@ def test_a_null_value_deletes_at_its_time(stocked: Installation) -> None:
 def test_a_point_past_the_log_is_told_of_and_left_alone(stocked: Installation) -> None:
     put(stocked, changed(stocked, "p0", version=2**53 - 1, revision=0), stocked.vectors("p0"))
 
-    found = reconcile(stocked, "--repair")
+    found = reconcile(stocked, repair=True)
 
     assert named(found) == {"ahead": {"p0"}}
     assert list(resent(stocked)) == []
