@@ -81,13 +81,14 @@ def resent(shop: Installation) -> Iterator[tuple[str, bytes | None, dict[str, by
 
 @pytest.fixture
 def stocked(shop: Installation, tmp_path: Path) -> Installation:
-    """Eleven products of two pictures, one of which was deleted; all settled, and no worker any more."""
+    """Twelve products of two pictures, two of which were deleted; all settled, and no worker any more."""
     urls = [draw(tmp_path / f"{number}.jpg", number) for number in range(2)]
     with shop.worker() as worker:
-        shop.publish(*(listing(f"p{number}", urls) for number in range(10)), listing("gone", urls))
-        shop.publish(
-            event("deleted", "gone"), event("updated", "p1", title="New", images=[{"url": url} for url in urls])
-        )
+        shop.publish(*(listing(name, urls) for name in (*(f"p{number}" for number in range(10)), "gone", "nulled")))
+        images = [{"url": url} for url in urls]
+        shop.publish(event("deleted", "gone"), event("updated", "p1", title="New", images=images))
+        shop.publisher.publish_tombstone("nulled")
+        shop.publisher.flush()
         eventually(shop.caught_up)
         worker.stop()
     return shop
@@ -96,7 +97,7 @@ def stocked(shop: Installation, tmp_path: Path) -> Installation:
 def test_a_view_as_the_log_wants_it_has_no_differences(stocked: Installation) -> None:
     found = reconcile(stocked)
 
-    assert (found["events"], found["products"], found["points"], found["differences"]) == (13, 11, 11, 0)
+    assert (found["events"], found["products"], found["points"], found["differences"]) == (15, 12, 12, 0)
     assert not any(found["counts"].values())
 
 
@@ -121,7 +122,7 @@ def break_on_purpose(shop: Installation) -> dict[str, set[str]]:
     }
 
 
-def test_each_break_is_found_named_and_its_event_sent_again(stocked: Installation) -> None:
+def test_each_break_is_found_named_and_sent_again_and_orphans_go_if_asked(stocked: Installation) -> None:
     broken = break_on_purpose(stocked)
 
     assert named(reconcile(stocked)) == broken
@@ -143,46 +144,77 @@ def test_each_break_is_found_named_and_its_event_sent_again(stocked: Installatio
             {"gone": "deleted", "p1": "updated"}.get(product, "created"),
         )
 
-
-def test_what_was_sent_again_is_on_its_way_and_orphans_go_if_that_is_asked(stocked: Installation) -> None:
-    broken = break_on_purpose(stocked)
+    assert named(reconcile(stocked)) == {"pending": set(again), "orphaned": {"never-listed", "p5"}}
     reconcile(stocked, repair=True, delete_orphans=True)
-
-    found = reconcile(stocked)
-
-    assert named(found) == {"pending": set().union(*broken.values()) - broken["orphaned"]}
+    assert named(reconcile(stocked)) == {"pending": set(again)}
     assert "never-listed" not in stocked.payloads()
     assert stocked.payload("p5") is not None
-
-
-def test_events_that_no_worker_has_settled_are_no_differences(shop: Installation, tmp_path: Path) -> None:
-    shop.publish(*(listing(f"p{number}", [draw(tmp_path / "a.jpg", 1)]) for number in range(3)))
-
-    found = reconcile(shop)
-
-    assert found["counts"]["pending"] == 3
-    assert found["differences"] == 0
-
-
-def test_parked_events_of_this_view_are_no_differences(stocked: Installation) -> None:
-    on_qdrant(stocked, lambda client, view: client.delete(view, [point_id("p0"), point_id("p1")], wait=True))
-    where = {value: Source(partition, offset, 1) for partition, offset, value in stocked.records(_events(stocked))}
-    with Resender(stocked.settings.kafka(), stocked.settings.topics) as resender:
-        for value, source in where.items():
-            assert value is not None
-            product = Event.model_validate_json(value).product_id
-            view = {"p0": stocked.view, "p1": "another-view"}.get(product)
-            if view:
-                resender.send(product.encode(), value, source, view=view)
-
-    assert named(reconcile(stocked)) == {"pending": {"p0"}, "missing": {"p1"}}
 
 
 def _events(shop: Installation) -> str:
     return shop.settings.topics.events
 
 
-def test_a_picture_that_a_dead_letter_tells_of_is_explained(shop: Installation, tmp_path: Path) -> None:
+def test_what_waits_on_a_lane_is_no_difference_and_what_was_given_up_on_is_one(stocked: Installation) -> None:
+    lost = ["p0", "p1", "p2", "p3"]
+    on_qdrant(stocked, lambda client, view: client.delete(view, [point_id(name) for name in lost], wait=True))
+    put(stocked, changed(stocked, "p4", version=2**53 - 1, revision=0), stocked.vectors("p4"))
+    sources = places(stocked)
+    with Resender(stocked.settings.kafka(), stocked.settings.topics) as resender:
+        for name, view in (("p0", stocked.view), ("p1", None), ("p2", "another-view")):
+            resender.send(name.encode(), b"{}", sources[name], view=view)
+    give_up(stocked, "p3", sources["p3"])
+
+    found = reconcile(stocked)
+
+    assert named(found) == {"pending": {"p0", "p1"}, "missing": {"p2", "p3"}, "ahead": {"p4"}}
+    letters = {each["product_id"]: each["dead_letter"] for each in found["examples"]["missing"]}
+    assert letters == {"p2": False, "p3": True}
+
+
+def places(shop: Installation) -> dict[str, Source]:
+    """Where each product's newest event stands."""
+    return {
+        Event.model_validate_json(value).product_id: Source(partition, offset, 1)
+        for partition, offset, value in shop.records(_events(shop))
+        if value
+    }
+
+
+def give_up(shop: Installation, product: str, source: Source) -> None:
+    letter = DeadLetter(
+        view=shop.view,
+        topic=_events(shop),
+        partition=source.partition,
+        offset=source.offset,
+        timestamp_ms=source.timestamp_ms,
+        key=product.encode(),
+        value=b"",
+        headers=[],
+        product_id=product,
+        reason=Reason.INTERNAL,
+        message="?",
+        stage="encode",
+        attempts=1,
+        worker_version="0",
+        time=NOW,
+    )
+    send(shop, shop.settings.topics.dead_letters, letter.record_key, letter.model_dump_json().encode())
+
+
+def send(shop: Installation, topic: str, key: bytes, value: bytes | None) -> None:
+    """A record as it is."""
+    sender = producer(shop.settings.kafka())
+    sender.produce(topic, key=key, value=value)
+    sender.flush(10)
+    sender.close()
+
+
+def test_an_event_is_pending_until_settled_and_a_dead_letter_explains_a_missing_picture(
+    shop: Installation, tmp_path: Path
+) -> None:
+    shop.publish(listing("half", [draw(tmp_path / "a.jpg", 1)]))
+    assert named(reconcile(shop)) == {"pending": {"half"}}
     with image_host() as host, shop.worker(FRESHLINE_IMAGE_ALLOW_NETWORKS="127.0.0.0/8") as worker:
         shop.publish(listing("half", [draw(tmp_path / "a.jpg", 1), f"{host.url}/nothing.jpg"]))
         eventually(shop.caught_up)
@@ -193,20 +225,14 @@ def test_a_picture_that_a_dead_letter_tells_of_is_explained(shop: Installation, 
     assert found["examples"]["explained"][0]["view"]["not_encoded"] == 1
 
     (letter,) = shop.dead_letters()
-    sender = producer(shop.settings.kafka())
-    sender.produce(shop.settings.topics.dead_letters, key=letter.record_key, value=None)
-    sender.flush(10)
-    sender.close()
+    send(shop, shop.settings.topics.dead_letters, letter.record_key, None)
     assert named(reconcile(shop)) == {"incomplete": {"half"}}
 
 
 def test_refused_events_win_over_nothing_and_explain_a_point_that_was_let_in_later(shop: Installation) -> None:
-    sender = producer(shop.settings.kafka())
     ahead = listing("early", ["http://images.test/a.jpg"], version=2**52)
-    sender.produce(_events(shop), key=b"early", value=ahead.to_json())
-    sender.produce(_events(shop), key=b"broken", value=b"{")
-    sender.flush(10)
-    sender.close()
+    send(shop, _events(shop), b"early", ahead.to_json())
+    send(shop, _events(shop), b"broken", b"{")
     (offset,) = [offset for _, offset, value in shop.records(_events(shop)) if value == ahead.to_json()]
     fields = {"occurred_at": NOW, "indexed_at": NOW, "event_id": "e"}
     put(shop, Payload(product_id="early", version=2**52, revision=revision_of(offset, 0), **fields), [])
@@ -215,25 +241,6 @@ def test_refused_events_win_over_nothing_and_explain_a_point_that_was_let_in_lat
 
     assert (found["events"], found["refused"], found["products"]) == (2, 2, 0)
     assert found["differences"] == 0
-
-
-def test_a_null_value_deletes_at_its_time(stocked: Installation) -> None:
-    stocked.publisher.publish_tombstone("p0")
-    stocked.publisher.flush()
-    with stocked.worker() as worker:
-        eventually(stocked.caught_up)
-        worker.stop()
-
-    assert reconcile(stocked)["differences"] == 0
-
-
-def test_a_point_past_the_log_is_told_of_and_left_alone(stocked: Installation) -> None:
-    put(stocked, changed(stocked, "p0", version=2**53 - 1, revision=0), stocked.vectors("p0"))
-
-    found = reconcile(stocked, repair=True)
-
-    assert named(found) == {"ahead": {"p0"}}
-    assert list(resent(stocked)) == []
 
 
 def test_live_traffic_makes_no_false_alarm(shop: Installation, tmp_path: Path) -> None:
@@ -265,26 +272,3 @@ def test_live_traffic_makes_no_false_alarm(shop: Installation, tmp_path: Path) -
         assert worker.stop() == 0
 
     assert {kind for kind, count in reconcile(shop)["counts"].items() if count} == set()
-
-
-def test_a_dead_letter_of_another_reason_does_not_excuse_a_missing_product(stocked: Installation) -> None:
-    on_qdrant(stocked, lambda client, view: client.delete(view, [point_id("p9")], wait=True))
-    (place,) = [
-        (partition, offset)
-        for partition, offset, value in stocked.records(_events(stocked))
-        if value and Event.model_validate_json(value).product_id == "p9"
-    ]
-    letter = DeadLetter(
-        view=stocked.view, topic=_events(stocked), partition=place[0], offset=place[1], timestamp_ms=1, key=b"p9",
-        value=b"", headers=[], product_id="p9", reason=Reason.INTERNAL, message="?", stage="encode", attempts=1,
-        worker_version="0", time=NOW,
-    )  # fmt: skip
-    sender = producer(stocked.settings.kafka())
-    sender.produce(stocked.settings.topics.dead_letters, key=letter.record_key, value=letter.model_dump_json().encode())
-    sender.flush(10)
-    sender.close()
-
-    found = reconcile(stocked)
-
-    assert named(found) == {"missing": {"p9"}}
-    assert found["examples"]["missing"][0]["dead_letter"] is True
