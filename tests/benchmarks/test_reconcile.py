@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,12 +81,14 @@ def test_memory_does_not_grow_with_the_products(shop: Installation, tmp_path: Pa
     stock(shop)
 
     alone, _ = peak(shop)
+    started = time.monotonic()
     whole, document = peak(shop, "--reconcile")
+    seconds = time.monotonic() - started
     found = document["reconcile"]
 
     print(
         f"\n{found['events']} events, {found['products']} products, {found['points']} points:"
-        f" peak RSS {whole / MIB:.0f} MiB; of the other checks alone {alone / MIB:.0f} MiB"
+        f" {seconds:.0f} s, peak RSS {whole / MIB:.0f} MiB; of the other checks alone {alone / MIB:.0f} MiB"
     )
     assert (found["events"], found["products"]) == (2 * PRODUCTS, PRODUCTS)
     assert found["counts"]["missing"] == found["differences"] == -(-PRODUCTS // 100)
