@@ -68,8 +68,8 @@ def _print(findings: dict[str, Finding], asked: Reconcile | None) -> None:
     table = Table("check", "", "found", box=None, header_style="bold", pad_edge=False)
     for name, finding in findings.items():
         found = Text(finding.message)
-        if finding.advice:
-            found.append(f"\n→ {finding.advice}".replace("\n", "\n  ").lstrip(" "), "cyan")
+        for line in finding.advice.splitlines():
+            found.append(f"\n→ {line}", "cyan")
         table.add_row(Text(name), Text(finding.status, _COLOURS[finding.status]), found)
     console.print(table)
     if asked and asked.report:

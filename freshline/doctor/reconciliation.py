@@ -57,7 +57,7 @@ def _examine(asked: Reconcile, site: Site) -> Finding:
 
 def _said(asked: Reconcile, report: Report) -> Finding:
     if not report.differences:
-        return ok(f"{report.points} points agree with {report.products} products of {report.events} events")
+        return ok(f"{report.points} points and {report.products} products do not differ{_besides(report)}")
     kinds = ", ".join(f"{report.counts[kind]} {kind}" for kind in DIFFERENCES if report.counts[kind])
     message = f"{report.differences} of {report.products} products differ: {kinds}"
     if not asked.repaired:
@@ -65,3 +65,7 @@ def _said(asked: Reconcile, report: Report) -> Finding:
     done = asked.repaired
     message += f"; {done.resent} event(s) sent again, {done.removed} point(s) removed"
     return failed(message, "let `freshline worker --lane replay` work on them, then reconcile again")
+
+
+def _besides(report: Report) -> str:
+    return "".join(f", {count} {kind}" for kind, count in report.counts.items())
