@@ -7,7 +7,7 @@ DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
 STACK ?= embedded
 ARGS ?=
 
-.PHONY: demo install test unit lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit model-test lint types contracts format schemas screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -41,6 +41,10 @@ test: install tools
 
 unit: install
 	$(BIN)/pytest tests/unit
+
+# The write protocol over 200,000 operations: the real code in Qdrant's local mode, minutes long.
+model-test: install
+	FRESHLINE_MODEL_OPERATIONS=200000 $(BIN)/pytest -s tests/unit/test_protocol.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -98,7 +98,7 @@ class Batcher:
 
         Raises:
             BatcherError: the batcher isn't running.
-            Exception: whatever `encode` raised for the batch.
+            Exception: whatever `encode` raised for this picture, alone.
         """
         if self._pool is None:
             raise BatcherError("the batcher is not running")
@@ -126,9 +126,17 @@ class Batcher:
             if self._on_batch is not None:
                 self._on_batch(len(batch), seconds)
         except Exception as error:  # whatever it is, those who wait must hear of it
-            _fail(batch, error)
+            await self._serve_each(batch, pool, error)
         else:
             _answer(batch, vectors)
+
+    async def _serve_each(self, batch: list[_Waiting], pool: ThreadPoolExecutor, error: Exception) -> None:
+        """One picture may have spoilt the batch for all: only that one must fail."""
+        if len(batch) == 1:
+            _fail(batch, error)
+            return
+        for entry in batch:
+            await self._serve([entry], pool)
 
     async def _gather(self) -> list[_Waiting]:
         idle = self._queue.empty()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -15,10 +17,15 @@ from freshline.settings import Settings
 from indexer.collections import ViewError, resolve_view
 from indexer.store import Store, is_outage
 from stream.dead_letters import KafkaDeadLetters
+from stream.health import Health
 from stream.images import ImageFetcher
+from stream.limits import LimitSettings
 from stream.metrics import Metrics, Watcher
+from stream.outbox import Outbox
 from stream.pipeline import Pipeline, PipelineSettings
+from stream.retry import KafkaRetries
 from stream.stages import Stages, StageSettings
+from stream.sweeper import Sweeper
 from stream.worker import Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -38,7 +45,7 @@ async def build_worker(
 
     Args:
         settings: of everything that is not given.
-        lane: which topic it consumes.
+        lane: which topic it consumes: `live`, `retry` or `replay`.
         registry: where its metrics go.
         store: the caller's, to share; by default one of its own.
         encoder: likewise.
@@ -47,23 +54,38 @@ async def build_worker(
     Raises:
         BundleError, EncoderError, ViewError: with what to do about it.
     """
-    encoder = encoder or load_encoder(settings, threads=1)
-    dead_letters = KafkaDeadLetters(settings.kafka(), settings.topics.dead_letters)
-    try:
-        with opened_store(settings, store) as opened:
-            view = await _view(settings, opened, encoder.space)
-            metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-            fetcher, sizes = ImageFetcher(settings.images()), _sizes(encoder)
-            stages = Stages(sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics)
-            purpose = PipelineSettings(view, lane, settings.versions, __version__)
-            pipeline = Pipeline(purpose, stages, dead_letters, metrics)
-            worker = Worker(_worker_settings(settings, view, lane), pipeline)
-            metrics.in_flight.set_function(lambda: worker.in_flight)
-            log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
-            async with stages:
+    encoder, health = encoder or load_encoder(settings, threads=1), Health()
+    with Outbox(settings.kafka(), health) as outbox, opened_store(settings, store) as opened:
+        view = await _view(settings, opened, encoder.space)
+        metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
+        fetcher, sizes = ImageFetcher(settings.images()), _sizes(encoder)
+        stages = Stages(
+            sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics, health=health
+        )
+        dead_letters = KafkaDeadLetters(outbox, settings.topics.dead_letters)
+        retries = KafkaRetries(outbox, settings.topics.retry, view)
+        pipeline = Pipeline(_purpose(settings, view, lane), stages, dead_letters, retries, metrics)
+        worker = Worker(_worker_settings(settings, view, lane), pipeline, health)
+        metrics.watch(health, lambda: worker.in_flight)
+        log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
+        async with stages:
+            sweeping = asyncio.create_task(Sweeper(opened, view, settings.tombstone_retention).run())
+            try:
                 yield worker
-    finally:
-        dead_letters.close()
+            finally:
+                sweeping.cancel()
+
+
+def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
+    return PipelineSettings(
+        view,
+        lane,
+        settings.versions,
+        __version__,
+        events_topic=settings.topics.events,
+        retry_budget=timedelta(hours=settings.retry_budget_hours),
+        limits=LimitSettings(run=settings.dead_letter_run, share=settings.dead_letter_share),
+    )
 
 
 def _sizes(encoder: ImageEncoder) -> StageSettings:
@@ -82,11 +104,13 @@ async def _view(settings: Settings, store: Store, space: str) -> str:
 
 
 def _worker_settings(settings: Settings, view: str, lane: str) -> WorkerSettings:
+    topics = {"live": settings.topics.events, "retry": settings.topics.retry, "replay": settings.topics.replay}
     return WorkerSettings(
-        topic=settings.topics.events,
+        topic=topics[lane],
         group=settings.group(view, lane),
         kafka=settings.kafka(),
         max_in_flight=settings.max_in_flight,
         drain_seconds=settings.drain_seconds,
         session_timeout_seconds=settings.session_timeout_seconds,
+        delay_seconds=settings.retry_delay_seconds if lane == "retry" else 0,
     )

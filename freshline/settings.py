@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -42,6 +43,7 @@ class Settings(BaseSettings):
     alias: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$")] = "products"
     view: str | None = None
     indexed_attributes: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+    tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
 
     bundle: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
@@ -50,6 +52,11 @@ class Settings(BaseSettings):
     image_allow_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_split)] = []
     image_max_bytes: Annotated[int, Field(ge=1024)] = 20_000_000
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+
+    retry_delay_seconds: Annotated[float, Field(gt=0)] = 60.0
+    retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
+    dead_letter_run: Annotated[int, Field(ge=1)] = 100
+    dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     max_in_flight: Annotated[int, Field(ge=1)] = 384
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
@@ -73,6 +80,11 @@ class Settings(BaseSettings):
         from encoders.bundle import SHIPPED  # noqa: PLC0415 (an extra; the plain install has settings too)
 
         return self.bundle or SHIPPED
+
+    @property
+    def tombstone_retention(self) -> timedelta:
+        """How long a deleted product's tombstone stays."""
+        return timedelta(days=self.tombstone_retention_days)
 
     def group(self, view: str, lane: str) -> str:
         """The consumer group of a view's lane."""

@@ -19,6 +19,7 @@ _INDEXES: dict[str, models.PayloadSchemaType] = {
     "brand": models.PayloadSchemaType.KEYWORD,
     "price": models.PayloadSchemaType.FLOAT,
     "deleted": models.PayloadSchemaType.BOOL,
+    "indexed_at": models.PayloadSchemaType.DATETIME,
 }
 
 
@@ -79,7 +80,7 @@ def ensure_view(client: QdrantClient, name: str, dimension: int, attributes: lis
                 )
             },
         )
-    fields = _INDEXES | {f"attributes.{name}": models.PayloadSchemaType.KEYWORD for name in attributes}
+    fields = _indexes(attributes)
     present = client.get_collection(name).payload_schema
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Payload indexes have no effect")  # local mode needs none, and says so
@@ -87,6 +88,37 @@ def ensure_view(client: QdrantClient, name: str, dimension: int, attributes: lis
             if field not in present:
                 client.create_payload_index(name, field, field_schema=schema, wait=True)
     return created
+
+
+def view_problems(client: QdrantClient, name: str, dimension: int, attributes: list[str]) -> list[str]:
+    """Where a collection is not as `ensure_view` makes it; a missing index can be added, the rest cannot be changed."""
+    info = client.get_collection(name)
+    vectors = info.config.params.vectors
+    params = vectors.get(VECTOR_NAME) if isinstance(vectors, dict) else None
+    if params is None:
+        return [f"there is no vector {VECTOR_NAME!r}"]
+    comparator = params.multivector_config.comparator if params.multivector_config else None
+    wanted = [
+        ("size", params.size, dimension),
+        ("distance", params.distance, models.Distance.COSINE),
+        ("multivector comparator", comparator, models.MultiVectorComparator.MAX_SIM),
+    ]
+    problems = [f"{field} is {_word(found)}, not {_word(right)}" for field, found, right in wanted if found != right]
+    schema = {field: entry.data_type for field, entry in info.payload_schema.items()}
+    for field, right in _indexes(attributes).items():
+        if schema.get(field) != right:
+            problems.append(
+                f"the payload index of {field} is {_word(schema.get(field) or 'missing')}, not {right.value}"
+            )
+    return problems
+
+
+def _indexes(attributes: list[str]) -> dict[str, models.PayloadSchemaType]:
+    return _INDEXES | {f"attributes.{name}": models.PayloadSchemaType.KEYWORD for name in attributes}
+
+
+def _word(value: object) -> str:
+    return str(getattr(value, "value", value))
 
 
 def point_alias(client: QdrantClient, alias: str, view: str) -> None:

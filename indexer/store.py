@@ -30,6 +30,18 @@ _PASSING = frozenset(
         grpc.StatusCode.INTERNAL,
     }
 )
+_UNUSABLE = frozenset(
+    {
+        grpc.StatusCode.NOT_FOUND,
+        grpc.StatusCode.UNAUTHENTICATED,
+        grpc.StatusCode.PERMISSION_DENIED,
+        grpc.StatusCode.UNIMPLEMENTED,
+    }
+)
+
+
+class IndexUnusable(RuntimeError):
+    """Qdrant answers, but not to us: the collection is gone or the key is refused. No event is to blame for that."""
 
 
 @dataclass(frozen=True)
@@ -88,3 +100,10 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, UnexpectedResponse):
         return error.status_code is not None and (error.status_code >= 500 or error.status_code == 429)
     return isinstance(error, ResponseHandlingException | ResourceExhaustedResponse)
+
+
+def is_refusal(error: BaseException) -> bool:
+    """Whether every request of ours would be refused, whatever is in it."""
+    if isinstance(error, grpc.RpcError):
+        return error.code() in _UNUSABLE
+    return isinstance(error, UnexpectedResponse) and error.status_code in (401, 403, 404)

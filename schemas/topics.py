@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 DAY_MS = 24 * 60 * 60 * 1000
@@ -9,13 +10,26 @@ DAY_MS = 24 * 60 * 60 * 1000
 MAX_DEAD_LETTER_BYTES = 4 * 1024 * 1024
 """A record of the broker's default limit, 1 MiB, in base64, and all that is said about it."""
 
+_AT_LEAST = frozenset({"retention.ms", "delete.retention.ms", "min.compaction.lag.ms", "max.message.bytes"})
+
 
 @dataclass(frozen=True)
 class TopicSpec:
-    """A topic's name and the broker settings that it must have."""
+    """A topic's name and the broker settings that `freshline setup` makes it with."""
 
     name: str
     config: dict[str, str]
+
+    def differences(self, actual: Mapping[str, str]) -> list[str]:
+        """Where an existing topic's settings are not as they must be: periods and sizes may be larger, never smaller.
+
+        `segment.ms` is judged together with what it is for: see `schemas.retentions`.
+        """
+        return [
+            f"topic {self.name}: {name} is {actual.get(name)}, not {value}{' or more' if name in _AT_LEAST else ''}"
+            for name, value in self.config.items()
+            if name != "segment.ms" and not _suffices(name, actual.get(name), value)
+        ]
 
 
 @dataclass(frozen=True)
@@ -82,5 +96,13 @@ def _passing(days: int) -> dict[str, str]:
     return {
         "cleanup.policy": "delete",
         "retention.ms": str(days * DAY_MS),
+        # A record lives until the whole of its segment is past the retention.
+        "segment.ms": str(DAY_MS),
         "message.timestamp.type": "LogAppendTime",
     }
+
+
+def _suffices(name: str, actual: str | None, wanted: str) -> bool:
+    if actual is None or name not in _AT_LEAST:
+        return actual == wanted
+    return int(actual) >= int(wanted) or int(actual) < 0  # -1: for ever

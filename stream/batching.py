@@ -14,7 +14,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 Handler = Callable[[Sequence[T]], Awaitable[Sequence[R]]]
-"""Gets items in the order of their arrival and returns one result for each. An exception goes to all their callers."""
+"""Gets items in the order of their arrival and returns one result for each. After an exception each is handed in again
+alone, so that it goes to the callers of those items that are to blame."""
 
 _Entry = tuple[T, "asyncio.Future[R]"]
 
@@ -126,13 +127,20 @@ async def _serve(batch: list[_Entry[T, R]], handle: Handler[T, R]) -> None:
             future.cancel()  # or its caller would wait for ever
         raise
     except Exception as error:
-        for _, future in batch:
-            if not future.done():
-                future.set_exception(error)
+        await _serve_each(batch, handle, error)
         return
     for (_, future), result in answers:
         if not future.done():
             future.set_result(result)
+
+
+async def _serve_each(batch: list[_Entry[T, R]], handle: Handler[T, R], error: Exception) -> None:
+    """One item may have spoilt the batch for all: only that one must fail."""
+    if len(batch) > 1:
+        for entry in batch:
+            await _serve([entry], handle)
+    elif not batch[0][1].done():
+        batch[0][1].set_exception(error)
 
 
 class _Tasks:

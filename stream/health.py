@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
+
+T = TypeVar("T")
 
 Part = Literal["qdrant", "kafka", "images"]
 
@@ -24,6 +27,18 @@ class Health:
             yield
         finally:
             self._holding[part] -= 1
+
+    async def watch(self, part: Part, work: Awaitable[T], seconds: float = 5.0) -> T:
+        """The result of `work`; once it takes longer than `seconds`, whoever does it waits for `part`."""
+        task = asyncio.ensure_future(work)
+        try:
+            await asyncio.wait([task], timeout=seconds)
+            if not task.done():
+                with self.holding(part):
+                    await asyncio.wait([task])
+            return task.result()
+        finally:
+            task.cancel()  # when nobody waits any more; changes nothing once it is done
 
     def waits_for(self, part: Part) -> bool:
         """Whether anybody waits for it now."""

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 import structlog
 
 from stream.offsets import Frontier, Partition
-from stream.pipeline import Record
+from stream.records import Record
 
 log = structlog.get_logger(__name__)
 

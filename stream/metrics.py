@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from functools import partial
+from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stream.health import Health, Part
 
 _FRESHNESS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 5400, 7200, 14400)
 _STAGE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -49,7 +52,16 @@ class Metrics:
             registry=registry,
         )
         self._dead_letters = Counter("freshline_dead_letters", "Records given up on.", ["reason"], registry=registry)
-        self.in_flight = Gauge("freshline_in_flight_events", "Events delivered and not settled.", registry=registry)
+        self._in_flight = Gauge("freshline_in_flight_events", "Events delivered and not settled.", registry=registry)
+        self._holding = Gauge(
+            "freshline_holding", "1 while the worker holds on because this part is away.", ["part"], registry=registry
+        )
+
+    def watch(self, health: Health, in_flight: Callable[[], int]) -> None:
+        """Report what these say whenever somebody asks."""
+        self._in_flight.set_function(in_flight)
+        for part in get_args(Part):
+            self._holding.labels(part).set_function(partial(health.waits_for, part))
 
     def settled(self, outcome: str) -> None:
         """Count an event."""
@@ -57,9 +69,9 @@ class Metrics:
         if self._watcher is not None:
             self._watcher.settled(outcome)
 
-    def fresh(self, event_type: str, seconds: float) -> None:
-        """An event became readable `seconds` after it occurred."""
-        self._freshness.labels(self._view, self._lane, event_type).observe(max(0.0, seconds))
+    def fresh(self, lane: str, event_type: str, seconds: float) -> None:
+        """An event of this lane became readable `seconds` after it occurred; a parked one counts where it came from."""
+        self._freshness.labels(self._view, lane, event_type).observe(max(0.0, seconds))
         if self._watcher is not None:
             self._watcher.fresh(event_type, seconds)
 

@@ -7,40 +7,30 @@ up its neighbours. Knows neither Faust nor Kafka: the worker hands in records an
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from indexer.compose import Encoded, compose
 from indexer.decide import DROPS, Action, Change, Plan, elect
+from indexer.store import IndexUnusable
 from indexer.writer import Written
-from schemas.dead_letters import DeadLetter, Reason
-from schemas.events import Event, Image, InvalidEvent, VersionScheme, read_event
-from schemas.headers import FORCE, SOURCE_OFFSET
-from schemas.payloads import FailedImage
+from schemas.dead_letters import Reason
+from schemas.events import Image, InvalidEvent, VersionScheme, microseconds, read_event
+from schemas.headers import InvalidHeader
+from schemas.payloads import MAX_ENCODED, FailedImage
 from stream.batching import Turns
 from stream.dead_letters import DeadLetters
+from stream.giving_up import GivingUp, Sender, Trouble
+from stream.limits import DeadLetterLimit, LimitSettings, TooManyDeadLetters
 from stream.metrics import Metrics
+from stream.records import Journey, Record, read_journey
+from stream.retry import Retries
 from stream.stages import ImageFailure, Stages
 
 log = structlog.get_logger(__name__)
-
-MAX_OFFSET_DIGITS = 14  # 32 times the offset must be a version's size at most
-
-
-@dataclass(frozen=True)
-class Record:
-    """A Kafka record as it was read."""
-
-    topic: str
-    partition: int
-    offset: int
-    key: bytes | None
-    value: bytes | None
-    timestamp_ms: int
-    headers: Mapping[str, bytes | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,11 +41,16 @@ class PipelineSettings:
     lane: str = "live"
     versions: VersionScheme = "timestamp"
     worker_version: str = "unknown"
+    events_topic: str = "catalog.events"
+    retry_budget: timedelta = timedelta(hours=24)
+    """How long an event may come back, counted from its first trouble; after that it is a dead letter."""
+    limits: LimitSettings = field(default_factory=LimitSettings)
 
 
 @dataclass(frozen=True)
 class _Job:
     record: Record
+    journey: Journey
     change: Change
 
 
@@ -71,14 +66,19 @@ class Pipeline:
         settings: PipelineSettings,
         stages: Stages,
         dead_letters: DeadLetters,
+        retries: Retries,
         metrics: Metrics,
+        *,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._settings = settings
         self._stages = stages
-        self._dead_letters = dead_letters
+        self._retries = retries
         self._metrics = metrics
         self._clock = clock
+        self._limit = DeadLetterLimit(settings.limits)
+        sender = Sender(settings.view, settings.lane, settings.events_topic, settings.worker_version)
+        self._giving_up = GivingUp(sender, dead_letters, self._limit, metrics, clock=clock)
         self._turns: Turns[_Job, str] = Turns(self._product)
 
     async def process(self, record: Record) -> str:
@@ -86,30 +86,40 @@ class Pipeline:
 
         Returns:
             The outcome, as `freshline_events_total` counts it.
+
+        Raises:
+            TooManyDeadLetters, IndexUnusable: something is wrong with us, not with this record.
         """
-        try:
-            change = self._read(record)
-        except InvalidEvent as error:
-            await self._give_up(record, None, error.reason, str(error), "consume")
-            outcome = "dead_lettered"
-        else:
-            outcome = await self._turns.take(change.event.product_id, _Job(record, change))
+        outcome = await self._process(record)
         self._metrics.settled(outcome)
         log.debug("settled", topic=record.topic, partition=record.partition, offset=record.offset, outcome=outcome)
         return outcome
 
-    def _read(self, record: Record) -> Change:
-        event = read_event(record.key, record.value, record.timestamp_ms, self._settings.versions, self._clock())
-        return Change(event, self._source_offset(record), force=FORCE in record.headers)
+    async def _process(self, record: Record) -> str:
+        try:
+            job = self._read(record)
+        except InvalidHeader as error:
+            return await self._giving_up.give_up(record, Trouble(Reason.INVALID_EVENT, str(error), "consume"))
+        except InvalidEvent as error:
+            journey = read_journey(record, self._settings.lane)
+            return await self._giving_up.give_up(record, Trouble(error.reason, str(error), "consume"), journey=journey)
+        if job.journey.view not in (None, self._settings.view):
+            return "other_view"
+        try:
+            outcome = await self._turns.take(job.change.event.product_id, job)
+        except (TooManyDeadLetters, IndexUnusable):
+            raise
+        except Exception as error:  # a fault of ours: this record's alone, or the limit will tell
+            log.exception("internal error", topic=record.topic, partition=record.partition, offset=record.offset)
+            return await self._lost(job, Trouble(Reason.INTERNAL, f"{type(error).__name__}: {error}", "process"))
+        self._limit.passed()
+        return outcome
 
-    def _source_offset(self, record: Record) -> int:
-        """Where the event stands in `catalog.events`: on the live lane, in its own place, whatever a header says."""
-        if self._settings.lane == "live":
-            return record.offset
-        digits = record.headers.get(SOURCE_OFFSET) or b""
-        if not digits.isdigit() or len(digits) > MAX_OFFSET_DIGITS:
-            raise InvalidEvent(Reason.INVALID_EVENT, f"header {SOURCE_OFFSET}: must be an offset in ASCII digits")
-        return int(digits)
+    def _read(self, record: Record) -> _Job:
+        journey = read_journey(record, self._settings.lane)
+        appended = journey.source.timestamp_ms
+        event = read_event(record.key, record.value, appended, self._settings.versions, self._clock())
+        return _Job(record, journey, Change(event, journey.source.offset, force=journey.force))
 
     async def _product(self, jobs: Sequence[_Job]) -> list[str]:
         """All waiting events of one product: the newest is done, the others are only reported."""
@@ -126,16 +136,20 @@ class Pipeline:
         plan = await self._stages.decide(job.change)
         if plan.action in DROPS:
             return await self._dropped(job, plan.action)
-        encoded, failures = await self._encode(plan.to_encode)
+        encoded, failures = await self._encode(plan)
         failed = [FailedImage(url=failure.image.url, reason=failure.reason) for failure in failures]
         point = compose(plan, encoded, failed, self._clock())
         written = await self._stages.write(point)
         if written is Written.OVERTAKEN and not (failures and await self._is_incomplete(job.change)):
             return Action.STALE
-        outcome = self._readable(job.change.event, plan, failures)
-        if failures:
-            await self._report(job, failures)
-        return outcome
+        readable = not failures or len(failures) < len(job.change.event.images)
+        if readable and not _was_readable(plan):
+            age = self._clock() - job.change.event.occurred_at
+            self._metrics.fresh(job.journey.lane, job.change.event.type, age.total_seconds())
+        unfinished = await self._report(job, failures) if failures else None
+        if unfinished == "parked" or not readable:
+            return unfinished or "dead_lettered"
+        return plan.action
 
     async def _is_incomplete(self, change: Change) -> bool:
         """Whether it was overtaken by this same event, which another worker completed more, but not wholly.
@@ -144,60 +158,47 @@ class Pipeline:
         """
         return (await self._stages.decide(change)).action not in DROPS
 
-    async def _encode(self, images: Sequence[Image]) -> tuple[dict[Image, Encoded], list[ImageFailure]]:
-        if not images:
+    async def _encode(self, plan: Plan) -> tuple[dict[Image, Encoded], list[ImageFailure]]:
+        if not plan.to_encode:
             return {}, []
-        results = await asyncio.gather(*(self._stages.image(image) for image in images))
+        force = plan.change.force
+        results = await asyncio.gather(*(self._stages.image(image, force=force) for image in plan.to_encode))
         encoded: dict[Image, Encoded] = {}
         failures: list[ImageFailure] = []
-        for image, result in zip(images, results, strict=True):
+        for image, result in zip(plan.to_encode, results, strict=True):
             if isinstance(result, ImageFailure):
                 failures.append(result)
             else:
                 encoded[image] = result
         return encoded, failures
 
-    def _readable(self, event: Event, plan: Plan, failures: Sequence[ImageFailure]) -> str:
-        if failures and len(failures) == len(event.images):
-            return "dead_lettered"  # written, but by none of its pictures can it be found
-        self._metrics.fresh(event.type, (self._clock() - event.occurred_at).total_seconds())
-        return plan.action
-
     async def _dropped(self, job: _Job, action: Action) -> str:
         if action is not Action.OUT_OF_ORDER:
             return action
         message = f"version: {job.change.event.version} came after a higher one; compaction would keep this event"
-        await self._give_up(job.record, job.change.event, Reason.OUT_OF_ORDER, message, "decide")
-        return "dead_lettered"
+        return await self._lost(job, Trouble(Reason.OUT_OF_ORDER, message, "decide"))
 
-    async def _report(self, job: _Job, failures: Sequence[ImageFailure]) -> None:
-        """One dead letter for all of an event's failed pictures: redriving it tries just those again."""
-        message = "; ".join(failure.message for failure in failures)
-        await self._give_up(job.record, job.change.event, failures[0].reason, message, failures[0].stage)
+    async def _lost(self, job: _Job, trouble: Trouble) -> str:
+        return await self._giving_up.give_up(job.record, trouble, journey=job.journey, event=job.change.event)
 
-    async def _give_up(self, record: Record, event: Event | None, reason: Reason, message: str, stage: str) -> None:
-        log.warning(
-            "dead letter", reason=reason.value, detail=message, partition=record.partition, offset=record.offset
+    async def _report(self, job: _Job, failures: Sequence[ImageFailure]) -> str:
+        """What may pass is parked while its budget lasts; all the rest is one dead letter, so that one redrive does."""
+        passing = [failure for failure in failures if failure.passing] if self._has_budget(job.journey) else []
+        if passing:
+            first_seen = job.journey.first_seen_ms or milliseconds(self._clock())
+            await self._retries.park(job.record, job.journey, first_seen)
+        lasting = [failure for failure in failures if failure not in passing]
+        if lasting:
+            message = "; ".join(failure.message for failure in lasting)
+            await self._lost(job, Trouble(lasting[0].reason, message, lasting[0].stage))
+        return "parked" if passing else "dead_lettered"
+
+    def _has_budget(self, journey: Journey) -> bool:
+        if journey.first_seen_ms is None:
+            return True
+        return milliseconds(self._clock()) - journey.first_seen_ms < self._settings.retry_budget / timedelta(
+            milliseconds=1
         )
-        letter = DeadLetter(
-            view=self._settings.view,
-            topic=record.topic,
-            partition=record.partition,
-            offset=record.offset,
-            timestamp_ms=record.timestamp_ms,
-            key=record.key,
-            value=record.value,
-            headers=list(record.headers.items()),
-            product_id=event.product_id if event else None,
-            reason=reason,
-            message=message[:4000],
-            stage=stage,
-            attempts=1,
-            worker_version=self._settings.worker_version,
-            time=self._clock(),
-        )
-        await self._dead_letters.send(letter)
-        self._metrics.dead_lettered(reason.value)
 
     async def __aenter__(self) -> Pipeline:
         await self._turns.__aenter__()
@@ -205,3 +206,16 @@ class Pipeline:
 
     async def __aexit__(self, *_: object) -> None:
         await self._turns.__aexit__()
+
+
+def _was_readable(plan: Plan) -> bool:
+    """Whether this very event was findable before, by some of its pictures: its freshness is counted already."""
+    stored, change = plan.stored, plan.change
+    if stored is None or (stored.version, stored.revision // MAX_ENCODED) != change.place:
+        return False
+    return stored.revision % MAX_ENCODED > 0
+
+
+def milliseconds(moment: datetime) -> int:
+    """Whole milliseconds since the Unix epoch."""
+    return microseconds(moment) // 1000

@@ -18,11 +18,12 @@ from encoders.session import ImageEncoder
 from indexer.compose import Encoded
 from indexer.decide import Change, Plan, decide
 from indexer.points import DECIDE_FIELDS, Point, Stored, read_stored
-from indexer.store import Store, is_outage
+from indexer.store import IndexUnusable, Store, is_outage, is_refusal
 from indexer.writer import Written, write
 from schemas.dead_letters import Reason
 from schemas.events import Image
 from stream.batching import MicroBatcher
+from stream.health import Health
 from stream.images import FetchError, ImageFetcher
 from stream.metrics import Metrics
 
@@ -64,6 +65,11 @@ class ImageFailure:
     message: str
     stage: Literal["fetch", "decode"]
 
+    @property
+    def passing(self) -> bool:
+        """Whether it may be had later."""
+        return self.reason is Reason.IMAGE_UNAVAILABLE
+
 
 class Stages:
     """Decide, fetch, decode, encode and write, for one view. An async context manager."""
@@ -77,12 +83,14 @@ class Stages:
         fetcher: ImageFetcher,
         encoder: ImageEncoder,
         metrics: Metrics,
+        health: Health,
     ) -> None:
         self._view = view
         self._store = store
         self._fetcher = fetcher
         self._encoder = encoder
         self._metrics = metrics
+        self._health = health
         self._slots = asyncio.Semaphore(settings.images_at_once)
         self._room = asyncio.Semaphore(settings.images_at_once + settings.images_waiting)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
@@ -105,7 +113,7 @@ class Stages:
         """What the change asks for, with the stored vectors if the new point may keep some."""
         return await self._decider.submit(change)
 
-    async def image(self, image: Image) -> Encoded | ImageFailure:
+    async def image(self, image: Image, *, force: bool = False) -> Encoded | ImageFailure:
         """Fetch, decode and encode one picture."""
         async with self._room:
             async with self._slots:
@@ -152,17 +160,27 @@ class Stages:
             return await self._patiently(lambda: self._store.run(lambda client: write(client, self._view, points)))
 
     async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Hold on while Qdrant is away, however long: every request may be repeated, and nothing is given up."""
+        """Hold on while Qdrant is away, however long: every request may be repeated, and nothing is given up.
+
+        Raises:
+            IndexUnusable: it answers, but not to us.
+        """
 
         async def attempt() -> T:  # tenacity would take a plain function's coroutine for its result
             return await call()
 
-        hold = AsyncRetrying(
-            retry=retry_if_exception(is_outage),
-            wait=wait_exponential_jitter(multiplier=0.1, max=5),
-            before_sleep=_log_outage,
-        )
-        return await hold(attempt)
+        try:
+            try:
+                return await attempt()
+            except Exception as error:
+                if not is_outage(error):
+                    raise
+            with self._health.holding("qdrant"):
+                return await _hold()(attempt)
+        except Exception as error:
+            if is_refusal(error):
+                raise IndexUnusable(f"Qdrant refuses {self._view}: {error}") from error
+            raise
 
     async def __aenter__(self) -> Self:
         for part in (self._fetcher, self._batcher, self._decoder, self._decider, self._writer):
@@ -177,3 +195,11 @@ class Stages:
 def _log_outage(state: RetryCallState) -> None:
     error = state.outcome.exception() if state.outcome else None
     log.warning("Qdrant is away, holding", attempt=state.attempt_number, error=str(error).strip().splitlines()[:1])
+
+
+def _hold() -> AsyncRetrying:
+    return AsyncRetrying(
+        retry=retry_if_exception(is_outage),
+        wait=wait_exponential_jitter(multiplier=0.1, max=5),
+        before_sleep=_log_outage,
+    )

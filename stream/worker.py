@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from collections.abc import Coroutine, Generator, Iterable
 from dataclasses import dataclass, field
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import faust
@@ -22,10 +24,13 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, StreamT
 from mode.supervisors import CrashingSupervisor
 
+from stream.health import Health
 from stream.intake import Intake
 from stream.kafka import KafkaSettings
 from stream.offsets import Partition
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
+from stream.records import Record
+from stream.retry import seconds_until_due
 
 log = structlog.get_logger(__name__)
 
@@ -47,19 +52,23 @@ class WorkerSettings:
     session_timeout_seconds: float = 10.0
     """How long after its death another worker gets this one's partitions."""
     commit_interval_seconds: float = 0.5
+    delay_seconds: float = 0.0
+    """From a record's append to the start of work on it: the retry lane's."""
 
 
 class Worker:
     """Consumes one topic into a pipeline until it is stopped."""
 
-    def __init__(self, settings: WorkerSettings, pipeline: Pipeline) -> None:
+    def __init__(self, settings: WorkerSettings, pipeline: Pipeline, health: Health) -> None:
         self._settings = settings
+        self._health = health
         self._pipeline = pipeline
         self._intake = Intake(pipeline.process, settings.max_in_flight)
         self._commit_lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._assigned = asyncio.Event()
-        self._app = _app(settings)
+        self._folder = TemporaryDirectory(prefix="freshline-")  # Faust wants one, and would take the working directory
+        self._app = _app(settings, self._folder.name)
         topic = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(topic, name=f"{settings.group}.intake", supervisor_strategy=CrashingSupervisor)(self._consume)
         self._app.on_partitions_assigned.connect(self._on_assigned)
@@ -73,6 +82,10 @@ class Worker:
     def stop(self) -> None:
         """Ask `run` to drain, commit and return. For a signal handler."""
         self._stop.set()
+
+    def waits_for(self) -> list[str]:
+        """Why it does not get on; empty when it is ready. May be asked from any thread."""
+        return list(self._health.away) if self._assigned.is_set() else ["partitions", *self._health.away]
 
     async def assigned(self) -> None:
         """Return once the group has given this worker its partitions, for the first time."""
@@ -95,6 +108,7 @@ class Worker:
                 stopped = tasks[0] in done
             finally:
                 await self._leave(tasks)
+                self._folder.cleanup()
         if not stopped:
             raise WorkerFailed(f"stopped by an error: {_reason(done) or self._app.crash_reason}")
 
@@ -119,6 +133,8 @@ class Worker:
     async def _consume(self, stream: StreamT[Any]) -> None:
         async for event in stream.events():
             message = event.message
+            if self._settings.delay_seconds:
+                await asyncio.sleep(seconds_until_due(_milliseconds(message), self._settings.delay_seconds, _now()))
             await self._intake.accept(_record(message), is_current=partial(self._is_current, message))
 
     def _is_current(self, message: Any) -> bool:
@@ -149,7 +165,8 @@ class Worker:
             if not offsets:
                 return
             by_tp = {TP(partition.topic, partition.number): offset for partition, offset in offsets.items()}
-            if await self._app.consumer._commit_offsets(by_tp):  # type: ignore[attr-defined]
+            commit = self._app.consumer._commit_offsets(by_tp)  # type: ignore[attr-defined]
+            if await self._health.watch("kafka", commit):
                 self._intake.frontier.committed(offsets)
 
 
@@ -193,15 +210,16 @@ class _Transport(driver.Transport):
     Consumer = _Consumer
 
 
-def _app(settings: WorkerSettings) -> faust.App:
-    app = _plain_app(settings)
+def _app(settings: WorkerSettings, folder: str) -> faust.App:
+    app = _plain_app(settings, folder)
     app.transport = _Transport(app.conf.broker_consumer, app)
     return app
 
 
-def _plain_app(settings: WorkerSettings) -> faust.App:
+def _plain_app(settings: WorkerSettings, folder: str) -> faust.App:
     return faust.App(
         settings.group,
+        datadir=folder,
         broker=settings.kafka.faust_urls(),
         broker_credentials=_credentials(settings.kafka),
         store="memory://",
@@ -241,10 +259,19 @@ def _record(message: Any) -> Record:
         offset=message.offset,
         key=message.key,
         value=message.value,
-        timestamp_ms=round(message.timestamp * 1000),
+        timestamp_ms=_milliseconds(message),
         headers=dict(message.headers or ()),
     )
 
 
 def _reason(done: set[asyncio.Task[Any]]) -> BaseException | None:
     return next((error for task in done if (error := task.exception())), None)
+
+
+def _milliseconds(message: Any) -> int:
+    milliseconds: int = round(message.timestamp * 1000)
+    return milliseconds
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

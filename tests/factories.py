@@ -20,7 +20,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import Event, Image
 from schemas.payloads import EncodedImage, Payload, revision_of
 from stream.images import Fetched, FetchError
-from stream.pipeline import Record
+from stream.records import Journey, Record
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 VIEW = "products-0123456789ab-1"
@@ -221,3 +221,13 @@ class FakeDeadLetters:
         if self.gate:
             await self.gate.wait()
         self.letters.append(letter)
+
+
+class FakeRetries:
+    """Keeps what is parked."""
+
+    def __init__(self) -> None:
+        self.parked: list[tuple[Record, Journey, int]] = []
+
+    async def park(self, record: Record, journey: Journey, first_seen_ms: int) -> None:
+        self.parked.append((record, journey, first_seen_ms))

@@ -92,9 +92,9 @@ class Installation:
         assert done.returncode == 0, done.stderr + done.stdout
 
     @contextmanager
-    def worker(self, **env: str) -> Iterator[WorkerProcess]:
+    def worker(self, lane: str = "live", **env: str) -> Iterator[WorkerProcess]:
         """A worker; killed at the end if it still runs."""
-        process = WorkerProcess(self, env)
+        process = WorkerProcess(self, lane, env)
         try:
             yield process
         finally:
@@ -204,12 +204,12 @@ class Installation:
 class WorkerProcess:
     """A real `freshline worker`, which logs to a file beside the test's pictures."""
 
-    def __init__(self, installation: Installation, env: Mapping[str, str]) -> None:
+    def __init__(self, installation: Installation, lane: str, env: Mapping[str, str]) -> None:
         self.port = free_port()
         self.log = installation.folder / f"worker-{self.port}.log"
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [FRESHLINE, "worker", "--lane", "live"],
+                [FRESHLINE, "worker", "--lane", lane],
                 env=os.environ | installation.env | {"FRESHLINE_METRICS_PORT": str(self.port)} | dict(env),
                 stdout=log,
                 stderr=log,
@@ -234,8 +234,8 @@ class WorkerProcess:
         return True
 
     def ready(self) -> bool:
-        """Whether it is past its start, so that it answers and stops as it should."""
-        return _answers(f"http://127.0.0.1:{self.port}/metrics")
+        """Whether it has its partitions and waits for nothing."""
+        return _answers(f"http://127.0.0.1:{self.port}/readyz")
 
     def stop(self, within: float = 30.0) -> int:
         """SIGTERM; the exit status."""

@@ -23,8 +23,10 @@ from indexer.compose import Encoded, compose
 from indexer.decide import Change, Plan
 from indexer.points import Point
 from schemas.events import Image, read_event
+from stream.health import Health
 from stream.images import Fetched, ImageFetcher
-from stream.pipeline import Pipeline, Record
+from stream.pipeline import Pipeline
+from stream.records import Record
 from stream.stages import Stages
 from stream.worker import Worker, WorkerSettings
 
@@ -122,7 +124,7 @@ def _groups(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 async def consume_cost(settings: WorkerSettings, meter: Meter, events: int) -> float:
     """Consuming, reading and settling alone: seconds of processor time for an event, of `events` on the topic."""
     gauge = _Settled(meter, events)
-    worker = Worker(settings, cast("Pipeline", gauge))
+    worker = Worker(settings, cast("Pipeline", gauge), Health())
     gauge.done = worker.stop
     await worker.run()
     return gauge.cost

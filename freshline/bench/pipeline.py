@@ -29,6 +29,7 @@ from indexer.decide import Change
 from infra.local.stack import LocalStack
 from schemas.events import Event
 from stream.admin import ensure_topics
+from stream.health import Health
 from stream.images import ImageFetcher
 from stream.metrics import Metrics
 from stream.publisher import Publisher, PublisherSettings
@@ -130,7 +131,9 @@ class PipelineBench:
         listed, repriced = ([Change(event, offset) for offset, event in enumerate(some)] for some in events)
         with opened_store(settings) as store:
             pause = StageSettings(batch_pause=0)
-            stages = Stages(pause, view=view, store=store, fetcher=fetcher, encoder=encoder, metrics=metrics)
+            stages = Stages(
+                pause, view=view, store=store, fetcher=fetcher, encoder=encoder, metrics=metrics, health=Health()
+            )
             async with stages:
                 return await stage_costs(Parts(stages, fetcher, encoder, self._cores, meter), listed, repriced)
 

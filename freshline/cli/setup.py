@@ -21,6 +21,7 @@ def setup(
     from encoders.bundle import BundleError, load_bundle
     from freshline.parts import make_view, opened_store
     from freshline.settings import Settings
+    from schemas.retentions import retention_problems
     from stream.admin import TopicError, ensure_topics
 
     settings = Settings()
@@ -28,7 +29,11 @@ def setup(
     try:
         manifest = load_bundle(settings.bundle_path).manifest
         created = ensure_topics(
-            settings.kafka(), settings.topics.specs(), partitions=partitions, replication=replication
+            settings.kafka(),
+            settings.topics.specs(),
+            partitions=partitions,
+            replication=replication,
+            check=lambda configs: retention_problems(settings.topics, configs, settings.tombstone_retention),
         )
     except (BundleError, TopicError) as error:
         raise Failure(str(error)) from error

@@ -20,10 +20,15 @@ class Lane(StrEnum):
     """Which topic a worker consumes."""
 
     LIVE = "live"
+    RETRY = "retry"
+    REPLAY = "replay"
 
 
 def worker(lane: Annotated[Lane, typer.Option(help="Which topic to consume.")] = Lane.LIVE) -> None:
     """Index catalogue events until stopped by SIGTERM or Ctrl-C; then finish what is in flight, commit, and leave.
+
+    Each lane is a process of its own: live for what the catalogue publishes, retry for events parked because an image
+    host is ill, replay for events sent again. /metrics, /healthz and /readyz are at FRESHLINE_METRICS_PORT.
 
     Example: FRESHLINE_METRICS_PORT=9100 freshline worker --lane live
     """
@@ -46,9 +51,10 @@ def worker(lane: Annotated[Lane, typer.Option(help="Which topic to consume.")] =
 
 
 async def _run(settings: Settings, lane: Lane) -> None:
-    from prometheus_client import CollectorRegistry, start_http_server
+    from prometheus_client import CollectorRegistry
 
     from freshline.compose import build_worker
+    from freshline.status import serve_status
 
     registry = CollectorRegistry()
     async with build_worker(settings, lane.value, registry) as worker:
@@ -56,7 +62,7 @@ async def _run(settings: Settings, lane: Lane) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)
         if settings.metrics_port:
-            start_http_server(settings.metrics_port, settings.host, registry)
+            serve_status(settings.host, settings.metrics_port, registry, worker.waits_for)
         # What is loaded by now stays for good, and what is in flight is no garbage: by default, looking through both
         # again and again takes a third of the time of an event without a picture.
         gc.freeze()

@@ -22,7 +22,8 @@ def test_setup_makes_topics_view_and_alias_and_repeating_it_changes_nothing(
     assert len(shop.watermarks()) == 3
     assert shop.view.startswith(f"{shop.settings.alias}-")
     schema = shop.indexes()
-    assert {"product_id", "version", "revision", "category", "brand", "price", "deleted", "attributes.size"} <= schema
+    assert {"product_id", "version", "revision", "category", "brand", "price", "deleted", "indexed_at"} <= schema
+    assert "attributes.size" in schema
     shop.close()
 
 
@@ -38,6 +39,21 @@ def test_setup_refuses_a_topic_that_is_set_otherwise_and_names_the_setting(
 
     assert done.returncode == 1
     assert f"topic {shop.settings.topics.events}: cleanup.policy is delete, not compact" in done.stderr
+    shop.close()
+
+
+def test_setup_refuses_tombstones_that_would_go_too_early_and_makes_nothing(
+    installation: dict[str, str], tmp_path: Path
+) -> None:
+    shop = Installation(installation | {"FRESHLINE_TOMBSTONE_RETENTION_DAYS": "7"}, tmp_path)
+
+    done = shop.run("setup")
+
+    assert done.returncode == 1
+    assert f"topic {shop.settings.topics.replay}: retention.ms 604800000 + segment.ms 86400000 is 8 days" in done.stderr
+    assert "set FRESHLINE_TOMBSTONE_RETENTION_DAYS to 9 or more" in done.stderr
+    admin = AdminClient(shop.settings.kafka().librdkafka())
+    assert shop.settings.topics.events not in admin.list_topics(timeout=10).topics
     shop.close()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from stream.intake import Intake
 from stream.offsets import Partition
-from stream.pipeline import Record
+from stream.records import Record
 from tests.factories import record
 
 P0 = Partition("catalog.events", 0)

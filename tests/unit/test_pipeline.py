@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,13 +12,18 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder
-from indexer.points import RANK_FIELDS, read_payload, read_stored
-from indexer.store import Store
+from indexer.points import RANK_FIELDS, Point, read_payload, read_stored
+from indexer.store import IndexUnusable, Store
+from indexer.writer import Written, write
 from schemas.dead_letters import Reason
+from schemas.events import VersionScheme
+from schemas.headers import Source
 from schemas.payloads import Payload, revision_of
+from stream.health import Health
 from stream.images import FetchError, ImageFetcher, Unavailable
+from stream.limits import LimitSettings, TooManyDeadLetters
 from stream.metrics import Metrics
-from stream.pipeline import Pipeline, PipelineSettings
+from stream.pipeline import Pipeline, PipelineSettings, milliseconds
 from stream.stages import Stages, StageSettings
 from tests.factories import (
     NOW,
@@ -26,6 +31,7 @@ from tests.factories import (
     FakeDeadLetters,
     FakeEncoder,
     FakeFetcher,
+    FakeRetries,
     as_json,
     colour_vector,
     event,
@@ -44,9 +50,13 @@ class Line:
 
     store: Store
     lane: str = "live"
+    versions: VersionScheme = "counter"
     fetcher: FakeFetcher = field(default_factory=FakeFetcher)
     encoder: FakeEncoder = field(default_factory=FakeEncoder)
     letters: FakeDeadLetters = field(default_factory=FakeDeadLetters)
+    retries: FakeRetries = field(default_factory=FakeRetries)
+    health: Health = field(default_factory=Health)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     async def open(self, exits: AsyncExitStack) -> Line:
@@ -58,11 +68,12 @@ class Line:
             fetcher=cast(ImageFetcher, self.fetcher),
             encoder=cast(ImageEncoder, self.encoder),
             metrics=metrics,
+            health=self.health,
         )
         await exits.enter_async_context(stages)
-        settings = PipelineSettings(VIEW, self.lane, "counter", "1.2.3")
+        settings = PipelineSettings(VIEW, self.lane, self.versions, "1.2.3", limits=self.limits)
         self.pipeline = await exits.enter_async_context(
-            Pipeline(settings, stages, self.letters, metrics, clock=lambda: NOW)
+            Pipeline(settings, stages, self.letters, self.retries, metrics, clock=lambda: NOW)
         )
         return self
 
@@ -291,7 +302,7 @@ async def test_an_update_whose_every_image_fails_keeps_its_vectors_and_writes_it
 
     assert line.vectors() == seen("a", "b")
     assert (line.payload().version, line.payload().image_urls) == (2, [url("c")])
-    assert [letter.reason for letter in line.letters.letters] == [Reason.IMAGE_UNAVAILABLE]
+    assert line.outcomes() == {"indexed": 1, "parked": 1}
 
 
 async def test_a_product_none_of_whose_images_can_be_had_counts_as_dead_lettered_and_not_as_fresh(line: Line) -> None:
@@ -343,7 +354,7 @@ async def test_a_failure_is_reported_even_if_another_worker_wrote_more_of_the_sa
         await task
 
     assert line.vectors() == seen("a")
-    assert len(line.letters.letters) == 1
+    assert len(line.retries.parked) == 1
 
 
 async def test_a_failure_of_an_event_that_was_overtaken_by_a_newer_one_is_nobodys_business(
@@ -361,6 +372,7 @@ async def test_a_failure_of_an_event_that_was_overtaken_by_a_newer_one_is_nobody
         assert await task == "stale"
 
     assert line.letters.letters == []
+    assert line.retries.parked == []
     assert line.vectors() == seen("b")
 
 
@@ -408,7 +420,7 @@ async def replay(store: Store) -> AsyncIterator[Line]:
 
 
 async def test_a_replayed_event_keeps_its_place_in_the_log(replay: Line) -> None:
-    await replay.put(5, offset=1000, headers={"source-offset": b"7"})
+    await replay.put(5, offset=1000, headers=Source(0, 7, 1).headers())
 
     assert replay.payload().offset == 7
     assert replay.outcomes() == {"indexed": 1}
@@ -416,9 +428,12 @@ async def test_a_replayed_event_keeps_its_place_in_the_log(replay: Line) -> None
 
 @pytest.mark.parametrize("value", [None, b"", b"seven", b"-1", b" 7", b"1_0", b"\xb2", b"9" * 15])
 async def test_a_replayed_event_without_a_sound_place_is_a_dead_letter(replay: Line, value: bytes | None) -> None:
-    assert await replay.put(5, headers={"source-offset": value}) == "dead_lettered"
+    headers = Source(0, 7, 1).headers() | {"source-offset": value}
+    assert await replay.put(5, offset=1000, headers=headers) == "dead_lettered"
 
-    assert [letter.reason for letter in replay.letters.letters] == [Reason.INVALID_EVENT]
+    (letter,) = replay.letters.letters
+    assert (letter.reason, letter.offset) == (Reason.INVALID_EVENT, 1000)
+    assert "source-offset" in letter.message
     assert replay.held() is None
 
 
@@ -429,10 +444,118 @@ async def test_on_the_live_lane_an_event_is_where_it_is_whatever_its_header_says
 
 
 async def test_a_forced_event_is_encoded_again(replay: Line) -> None:
-    await replay.put(5, "ab", headers={"source-offset": b"7"})
+    await replay.put(5, "ab", headers=Source(0, 7, 1).headers())
 
-    assert await replay.put(5, "ab", headers={"source-offset": b"7", "force": b"1"}) == "indexed"
+    assert await replay.put(5, "ab", headers=Source(0, 7, 1).headers() | {"force": b"1"}) == "indexed"
     assert replay.fetcher.requests == ["a", "b", "a", "b"]
+
+
+async def test_an_event_that_is_meant_for_another_view_is_passed_over(replay: Line) -> None:
+    assert await replay.put(5, headers=Source(0, 7, 1).headers() | {"view": b"another"}) == "other_view"
+
+    assert replay.held() is None
+    assert await replay.put(5, headers=Source(0, 7, 1).headers() | {"view": VIEW.encode()}) == "indexed"
+
+
+async def test_a_null_value_that_is_replayed_deletes_at_the_time_that_it_was_published(store: Store) -> None:
+    """Not at that of the replay: a product that was listed again in between must stay."""
+    async with AsyncExitStack() as exits:
+        replay = await Line(store, lane="replay", versions="timestamp").open(exits)
+        published = milliseconds(NOW) - 1000
+        again = record(None, timestamp_ms=published + 900, headers=Source(0, 7, published).headers())
+
+        assert await replay.pipeline.process(again) == "deleted"
+        assert replay.payload().version == published * 1000
+
+
+async def test_what_a_replayed_event_fails_for_is_a_letter_at_its_place_in_the_log(replay: Line) -> None:
+    replay.fetcher.trouble["a"] = GONE
+    await replay.put(5, offset=1000, topic="catalog.replay", headers=Source(3, 7, 1).headers() | {"attempts": b"2"})
+
+    (letter,) = replay.letters.letters
+    assert (letter.topic, letter.partition, letter.offset, letter.timestamp_ms) == ("catalog.events", 3, 7, 1)
+    assert (letter.attempts, letter.lane) == (3, "replay")
+
+
+# --- the retry lane -------------------------------------------------------------------------------------------------
+
+
+def parked(*, hours: float = 0, **more: bytes) -> dict[str, bytes | None]:
+    """Headers of an event that met its first trouble so many hours ago."""
+    first_seen = milliseconds(NOW - timedelta(hours=hours))
+    extra = {"view": VIEW.encode(), "lane": b"live", "first-seen": b"%d" % first_seen, "attempts": b"1"}
+    return Source(0, 1, 1).headers() | extra | more
+
+
+@pytest.fixture
+async def retry(store: Store) -> AsyncIterator[Line]:
+    async with AsyncExitStack() as exits:
+        yield await Line(store, lane="retry").open(exits)
+
+
+async def test_an_event_whose_image_host_is_ill_is_indexed_with_the_rest_and_parked(line: Line) -> None:
+    line.fetcher.trouble["b"] = ILL
+
+    assert await line.put(1, "ab") == "parked"
+    assert line.vectors() == seen("a")
+    assert [(failed.url, failed.reason) for failed in line.payload().failed_images] == [(url("b"), "image_unavailable")]
+    ((_, journey, first_seen),) = line.retries.parked
+    assert (journey.source.offset, journey.attempts, first_seen) == (1, 0, milliseconds(NOW))
+    assert line.letters.letters == []
+
+
+async def test_a_parked_event_is_completed_and_counted_as_fresh_once(line: Line, retry: Line) -> None:
+    line.fetcher.trouble["b"] = ILL
+    await line.put(1, "ab")
+
+    assert await retry.put(1, "ab", headers=parked()) == "indexed"
+    assert retry.vectors() == seen("a", "b")
+    assert (line.fresh(), retry.fresh()) == (1, 0)
+
+
+async def test_a_parked_event_that_could_not_be_found_at_all_counts_as_live_when_it_can(
+    line: Line, retry: Line
+) -> None:
+    line.fetcher.trouble["a"] = ILL
+    await line.put(1, "a")
+    await retry.put(1, "a", headers=parked())
+
+    assert line.fresh() == 0
+    assert retry.value("freshness_seconds_count", view=VIEW, lane="live", type="created") == 1
+
+
+async def test_a_parked_replay_does_not_count_as_live(retry: Line) -> None:
+    await retry.put(1, "a", headers=parked(lane=b"replay"))
+
+    assert retry.value("freshness_seconds_count", view=VIEW, lane="replay", type="created") == 1
+
+
+async def test_what_fails_again_is_parked_again_from_the_same_first_time(retry: Line) -> None:
+    retry.fetcher.trouble["a"] = ILL
+    headers = parked(hours=23, force=b"1")
+
+    assert await retry.put(1, "a", headers=headers) == "parked"
+    ((_, journey, first_seen),) = retry.retries.parked
+    assert (journey.attempts, journey.force, journey.lane) == (1, True, "live")
+    assert b"%d" % first_seen == headers["first-seen"]
+
+
+async def test_a_parked_event_past_its_budget_is_tried_once_more_and_then_given_up(retry: Line) -> None:
+    retry.fetcher.trouble["a"] = ILL
+
+    assert await retry.put(1, "a", headers=parked(hours=24)) == "dead_lettered"
+    assert retry.retries.parked == []
+    (letter,) = retry.letters.letters
+    assert (letter.reason, letter.attempts, letter.lane, letter.offset) == (Reason.IMAGE_UNAVAILABLE, 2, "live", 1)
+
+
+async def test_an_image_that_is_gone_is_a_dead_letter_while_one_that_may_come_back_is_parked(line: Line) -> None:
+    line.fetcher.trouble |= {"a": GONE, "b": ILL}
+
+    assert await line.put(1, "abc") == "parked"
+    assert [letter.reason for letter in line.letters.letters] == [Reason.IMAGE_MISSING]
+    assert len(line.retries.parked) == 1
+    assert line.vectors() == seen("c")
 
 
 # --- infrastructure and faults of ours ------------------------------------------------------------------------------
@@ -460,14 +583,77 @@ async def test_while_qdrant_is_away_the_event_is_held_and_then_written(
     assert line.letters.letters == []
 
 
-async def test_a_fault_of_ours_is_raised_and_neither_settled_nor_dead_lettered(line: Line) -> None:
+async def test_while_qdrant_is_away_the_worker_is_not_ready(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, back = line.store.run, asyncio.Event()
+
+    async def run(operation: Any) -> Any:
+        if not back.is_set():
+            raise Away
+        return await real(operation)
+
+    monkeypatch.setattr(line.store, "run", run)
+    monkeypatch.setattr("stream.stages.wait_exponential_jitter", lambda **_: lambda _state: 0.001)
+    task = asyncio.create_task(line.put(1))
+    await until(lambda: line.health.away == ["qdrant"])
+    back.set()
+
+    assert await task == "indexed"
+    assert line.health.away == []
+
+
+async def test_if_qdrant_refuses_us_the_worker_stops_and_nothing_is_given_up(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Refused(grpc.RpcError):  # type: ignore[misc]  # grpc has no types
+        def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.NOT_FOUND
+
+    async def run(_: Any) -> Any:
+        raise Refused
+
+    monkeypatch.setattr(line.store, "run", run)
+
+    with pytest.raises(IndexUnusable, match=VIEW):
+        await line.put(1)
+    assert line.letters.letters == []
+
+
+async def test_a_fault_of_ours_with_one_event_is_its_dead_letter(line: Line) -> None:
     line.encoder.error = RuntimeError("no such device")
 
-    with pytest.raises(RuntimeError, match="no such device"):
-        await line.put(1)
-    assert line.outcomes() == {}
-    assert line.letters.letters == []
+    assert await line.put(1) == "dead_lettered"
+    (letter,) = line.letters.letters
+    assert (letter.reason, letter.message) == (Reason.INTERNAL, "RuntimeError: no such device")
     assert line.held() is None
+
+
+async def test_a_fault_of_ours_with_every_event_stops_the_worker(store: Store) -> None:
+    async with AsyncExitStack() as exits:
+        line = await Line(store, limits=LimitSettings(run=3)).open(exits)
+        line.encoder.error = RuntimeError("no such device")
+        for number in range(3):
+            assert await line.put(1, product_id=f"p{number}") == "dead_lettered"
+
+        with pytest.raises(TooManyDeadLetters):
+            await line.put(1, product_id="p3")
+        assert len(line.letters.letters) == 3
+
+
+async def test_one_point_that_qdrant_refuses_does_not_fail_those_beside_it(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(client: Any, view: str, points: Sequence[Point]) -> list[Written]:
+        if any(point.payload.product_id == "bad" for point in points):
+            raise ValueError("not this one")
+        return write(client, view, points)
+
+    monkeypatch.setattr("stream.stages.write", refuses)
+    names = ["p1", "bad", "p2"]
+
+    outcomes = await asyncio.gather(*(line.put(1, product_id=name) for name in names))
+
+    assert outcomes == ["indexed", "dead_lettered", "indexed"]
+    assert [letter.product_id for letter in line.letters.letters] == ["bad"]
 
 
 async def test_an_event_that_is_given_up_in_the_middle_is_done_when_it_comes_again(line: Line) -> None:
