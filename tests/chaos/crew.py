@@ -45,7 +45,7 @@ class Crew:
             assert worker.stop() == 0, worker.log.read_text()
 
     def _start(self) -> None:
-        self._workers.append(WorkerProcess(self._shop, {}))
+        self._workers.append(WorkerProcess(self._shop, "live", {}))
 
     def __enter__(self) -> Self:
         for _ in range(self._size):

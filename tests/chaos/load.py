@@ -11,7 +11,7 @@ from typing import Self
 
 from schemas.dead_letters import Reason
 from schemas.events import Event
-from stream.publisher import producer
+from stream.publisher import discard, producer
 from tests.harness import Installation, event, listing
 
 KINDS = {
@@ -193,4 +193,4 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._raw.close()
+        discard(self._raw)
