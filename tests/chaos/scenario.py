@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from typing import Any
 
+from confluent_kafka import KafkaException
+
+from tests.chaos.groups import lag
 from tests.chaos.judge import Verdict, files, judge
 from tests.chaos.load import Load
 from tests.chaos.scale import seeded
@@ -39,18 +44,32 @@ class Scenario:
         missing = (self.shop.folder / "never.jpg").as_uri()
         return Load(self.shop, list(pictures or self.pictures), missing, self.chance, per_second=per_second)
 
+    def drained(self, lane: str = "live") -> bool:
+        """Whether a lane has worked off its topic; False while the broker is electing leaders."""
+        topics = self.shop.settings.topics
+        topic = {"live": topics.events, "retry": topics.retry, "replay": topics.replay}[lane]
+        try:
+            left = lag(self.shop, topic, self.shop.settings.group(self.shop.view, lane))
+        except KafkaException:
+            return False
+        return left == 0
+
     def ends(self, name: str, faults: str, load: Load, pictures: Mapping[str, bytes] | None = None) -> Verdict:
         """Hold that nothing is wrong, now that all is worked off, and note the row."""
         verdict = judge(self.shop, load.expected, load.letters, pictures=pictures or self.pictures)
-        differences = reconcile(self.shop)
+        found = reconcile(self.shop)
         seconds = time.monotonic() - self._began
-        self._note(Row(name, faults, load.published, verdict, sum(differences.values()), seconds, self.seed))
+        self._note(Row(name, faults, load.published, verdict, found["differences"], seconds, self.seed))
         print(f"{name}: {faults}; {load.published} events {dict(load.counts)}")
         assert not verdict.wrong, verdict.wrong
-        assert not any(differences.values()), differences
+        assert not found["differences"], found
+        assert found["counts"]["explained"] == load.counts["missing"]
         return verdict
 
 
-def reconcile(shop: Installation) -> dict[str, int]:
-    """What `freshline doctor --reconcile` finds that should not be, by kind."""
-    return {}
+def reconcile(shop: Installation) -> dict[str, Any]:
+    """What `freshline doctor --reconcile` finds."""
+    done = shop.run("doctor", "--reconcile", "--json")
+    found: dict[str, Any] = json.loads(done.stdout)["reconcile"]
+    assert found, done.stdout
+    return found
