@@ -48,4 +48,4 @@ def _replay(shop: Installation) -> None:
     with Resender(shop.settings.kafka(), shop.settings.topics) as resender:
         for each in records(shop, shop.settings.topics.events):
             source = Source(each.partition() or 0, each.offset() or 0, each.timestamp()[1])
-            resender.send(each.key(), each.value(), source, force=True)  # type: ignore[arg-type]
+            resender.send(each.key(), each.value(), source, force=True)
