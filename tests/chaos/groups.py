@@ -19,9 +19,9 @@ def lag(shop: Installation, topic: str, group: str) -> int:
 
 def _committed(shop: Installation, group: str, topic: str) -> dict[int, int]:
     asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, each) for each in shop.watermarks(topic)])]
-    found = AdminClient(shop.settings.kafka().librdkafka()).list_consumer_group_offsets(asked)[group]
-    partitions = found.result(TIMEOUT_SECONDS).topic_partitions or []
-    return {each.partition: each.offset for each in partitions if each.offset >= 0}
+    admin = AdminClient(shop.settings.kafka().librdkafka())  # answers only as long as it is held
+    found = admin.list_consumer_group_offsets(asked)[group].result(TIMEOUT_SECONDS)
+    return {each.partition: each.offset for each in found.topic_partitions or [] if each.offset >= 0}
 
 
 def rewind(shop: Installation, topic: str, group: str) -> None:
