@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from tests.harness import Installation
 
@@ -12,33 +14,33 @@ TIMEOUT_SECONDS = 10
 
 def lag(shop: Installation, topic: str, group: str) -> int:
     """Records of a topic that a group has not committed."""
-    committed = _committed(shop, group, topic)
     marks = shop.watermarks(topic)
-    return sum(max(0, high - max(low, committed.get(number, 0))) for number, (low, high) in marks.items())
-
-
-def _committed(shop: Installation, group: str, topic: str) -> dict[int, int]:
-    asked = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, each) for each in shop.watermarks(topic)])]
-    admin = AdminClient(shop.settings.kafka().librdkafka())  # answers only as long as it is held
-    found = admin.list_consumer_group_offsets(asked)[group].result(TIMEOUT_SECONDS)
-    return {each.partition: each.offset for each in found.topic_partitions or [] if each.offset >= 0}
+    with _consumer(shop, group) as consumer:
+        committed = consumer.committed([TopicPartition(topic, number) for number in marks], TIMEOUT_SECONDS)
+    return sum(marks[each.partition][1] - max(marks[each.partition][0], each.offset) for each in committed)
 
 
 def rewind(shop: Installation, topic: str, group: str) -> None:
     """Send a group that has no members back to the start of a topic."""
     starts = [TopicPartition(topic, number, low) for number, (low, _) in shop.watermarks(topic).items()]
-    admin = AdminClient(shop.settings.kafka().librdkafka())
-    changed = admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(group, starts)])[group]
-    assert not [each.error for each in changed.result(TIMEOUT_SECONDS).topic_partitions if each.error]
+    with _consumer(shop, group) as consumer:
+        consumer.commit(offsets=starts, asynchronous=False)
 
 
 def records(shop: Installation, topic: str) -> list[Message]:
     """All that is on a topic."""
     ends = {number: high for number, (low, high) in shop.watermarks(topic).items() if high > low}
-    consumer = Consumer(shop.settings.kafka().librdkafka() | {"group.id": "looks on", "enable.auto.commit": False})
-    try:
+    with _consumer(shop, "looks on") as consumer:
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         return _read(consumer, ends)
+
+
+@contextmanager
+def _consumer(shop: Installation, group: str) -> Iterator[Consumer]:
+    """One that speaks for a group, and never joins it."""
+    consumer = Consumer(shop.settings.kafka().librdkafka() | {"group.id": group, "enable.auto.commit": False})
+    try:
+        yield consumer
     finally:
         consumer.close()
 
