@@ -5,6 +5,7 @@ Safe to call from many threads at once. Colour profiles are ignored: shops' phot
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 
 import numpy as np
@@ -14,13 +15,21 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
+from encoders.headers import Format, ImageError, check_header
 from schemas.bundles import Resize
 from schemas.dead_letters import Reason
+
+__all__ = ["MAX_PIXELS", "ImageError", "Pixels", "decode"]
 
 MAX_PIXELS = 50_000_000
 
 Pixels = npt.NDArray[np.uint8]
 
+_FILES: dict[Format, Callable[[BytesIO], ImageFile.ImageFile]] = {
+    "JPEG": JpegImageFile,
+    "PNG": PngImageFile,
+    "WEBP": WebPImageFile,
+}
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,14 +39,6 @@ _UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-
-
-class ImageError(ValueError):
-    """A picture that can't be used, now or ever; `reason` is what its dead letter says."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def decode(data: bytes, *, size: int, resize: Resize, max_pixels: int = MAX_PIXELS) -> Pixels:
@@ -55,14 +56,10 @@ def decode(data: bytes, *, size: int, resize: Resize, max_pixels: int = MAX_PIXE
         uint8 (size, size, 3), RGB.
 
     Raises:
-        ImageError: `image_unsupported` (another format), `image_too_large` (pixels, memory) or `image_corrupt`.
+        ImageError: `image_unsupported` (another format), `image_too_large` (pixels, header, memory) or `image_corrupt`.
     """
     try:
-        with _open(data) as image:
-            width, height = image.size
-            if width * height > max_pixels:
-                message = f"{width} x {height} pixels are more than {max_pixels}"
-                raise ImageError(Reason.IMAGE_TOO_LARGE, message)
+        with _open(data, max_pixels) as image:
             return np.asarray(_fit(image, size, resize))
     except ImageError:
         raise
@@ -72,18 +69,16 @@ def decode(data: bytes, *, size: int, resize: Resize, max_pixels: int = MAX_PIXE
         raise ImageError(Reason.IMAGE_CORRUPT, f"{type(error).__name__}: {error}"[:300]) from error
 
 
-def _open(data: bytes) -> ImageFile.ImageFile:
+def _open(data: bytes, max_pixels: int) -> ImageFile.ImageFile:
     """Read the header.
 
     Not through `Image.open`, which tries formats that are not wanted and reports a bomb as a warning only.
     """
-    if data.startswith(b"\xff\xd8\xff"):
-        return JpegImageFile(BytesIO(data))
-    if data.startswith(b"\x89PNG\r\n\x1a\n"):
-        return PngImageFile(BytesIO(data))
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return WebPImageFile(BytesIO(data))
-    raise ImageError(Reason.IMAGE_UNSUPPORTED, "neither JPEG, PNG nor WebP")
+    image = _FILES[check_header(data, max_pixels)](BytesIO(data))
+    width, height = image.size
+    if width * height > max_pixels:  # a second header, which only Pillow found
+        raise ImageError(Reason.IMAGE_TOO_LARGE, f"{width} x {height} pixels are more than {max_pixels}")
+    return image
 
 
 def _fit(image: ImageFile.ImageFile, size: int, resize: Resize) -> Image.Image:

@@ -58,7 +58,7 @@ async def build_worker(
     with Outbox(settings.kafka(), health) as outbox, opened_store(settings, store) as opened:
         view = await _view(settings, opened, encoder.space)
         metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-        fetcher, sizes = ImageFetcher(settings.images()), _sizes(encoder)
+        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder)
         stages = Stages(
             sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics, health=health
         )
@@ -88,10 +88,14 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
     )
 
 
-def _sizes(encoder: ImageEncoder) -> StageSettings:
+def _sizes(settings: Settings, encoder: ImageEncoder) -> StageSettings:
     """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
     cores = available_cores()
-    return StageSettings(encode_threads=cores if encoder.device == "cpu" else 1, decode_threads=cores + 1)
+    return StageSettings(
+        encode_threads=cores if encoder.device == "cpu" else 1,
+        decode_threads=cores + 1,
+        reuse_bytes=settings.image_reuse_bytes,
+    )
 
 
 async def _view(settings: Settings, store: Store, space: str) -> str:

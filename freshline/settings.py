@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     image_allow_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_split)] = []
     image_max_bytes: Annotated[int, Field(ge=1024)] = 20_000_000
     image_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    image_attempts: Annotated[int, Field(ge=1, le=10)] = 3
+    image_connections_per_host: Annotated[int, Field(ge=1, le=64)] = 16
+    image_reuse_bytes: Annotated[int, Field(ge=0)] = 16_000_000
 
     retry_delay_seconds: Annotated[float, Field(gt=0)] = 60.0
     retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
@@ -117,4 +120,6 @@ class Settings(BaseSettings):
             allow_networks=tuple(self.image_allow_networks),
             max_bytes=self.image_max_bytes,
             timeout_seconds=self.image_timeout_seconds,
+            attempts=self.image_attempts,
+            connections_per_host=self.image_connections_per_host,
         )

@@ -61,3 +61,8 @@ class DeadLetter(BaseModel):
     def record_key(self) -> bytes:
         """`view/topic/partition/offset`: a redelivered record replaces its own dead letter."""
         return f"{self.view}/{self.topic}/{self.partition}/{self.offset}".encode()
+
+    @property
+    def product(self) -> str:
+        """The product's id: of the event, or of the record's key where the event could not be read."""
+        return self.product_id if self.product_id is not None else (self.key or b"").decode(errors="replace")

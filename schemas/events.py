@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictFloat,
-    StrictInt,
-    StrictStr,
-    ValidationError,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
 
 from schemas.dead_letters import Reason
+from schemas.fields import (
+    MAX_VERSION,
+    SAID,
+    Attributes,
+    AttributeValue,
+    Currency,
+    Digest,
+    EventId,
+    ImageUrl,
+    Moment,
+    Name,
+    Price,
+    ProductId,
+    Title,
+    Version,
+)
 
-MAX_VERSION = 2**53 - 1  # Qdrant compares integers as 64-bit floats, exact up to here
+__all__ = [
+    "MAX_EVENT_BYTES",
+    "MAX_VERSION",
+    "AttributeValue",
+    "Event",
+    "Image",
+    "InvalidEvent",
+    "Product",
+    "VersionScheme",
+    "check_version",
+    "microseconds",
+    "parse_event",
+    "read_event",
+]
+
+MAX_EVENT_BYTES = 900_000
+"""Of its JSON: what fits, with its key and headers, into the 1 MB that Kafka's clients and brokers take by default."""
 MAX_AHEAD = timedelta(minutes=10)
 # A version in microseconds is past this since September 2001; a counter never comes near it.
 TIMESTAMP_FLOOR = 10**15
@@ -47,40 +64,22 @@ class _Contract(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
 
-def _image_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return url
-    if parts.scheme == "file" and not parts.netloc and parts.path.startswith("/"):
-        return url
-    raise ValueError("must be an http, https or file:/// URL")
-
-
 class Image(_Contract):
     """One picture of a product. Without a `digest`, the same `url` means the same picture."""
 
-    url: Annotated[str, Field(max_length=2048), AfterValidator(_image_url)]
-    digest: Annotated[str, Field(pattern=r"^sha256:[0-9a-f]{64}$")] | None = None
-
-
-AttributeName = Annotated[str, Field(min_length=1, max_length=64)]
-AttributeText = Annotated[StrictStr, Field(max_length=1024)]
-# Qdrant's integers have 64 bits; a larger one is taken as a float.
-AttributeInteger = Annotated[StrictInt, Field(ge=-(2**63), le=2**63 - 1)]
-AttributeValue = (
-    AttributeText | StrictBool | AttributeInteger | StrictFloat | Annotated[list[AttributeText], Field(max_length=64)]
-)
+    url: ImageUrl
+    digest: Digest | None = None
 
 
 class Product(_Contract):
     """The product as it is after the event: an event carries the whole product, never a difference."""
 
-    title: Annotated[str, Field(min_length=1, max_length=1024)]
-    category: Annotated[str, Field(max_length=256)] | None = None
-    brand: Annotated[str, Field(max_length=256)] | None = None
-    price: Annotated[Decimal, Field(ge=0, max_digits=15)] | None = None
-    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$", description="ISO 4217")] | None = None
-    attributes: Annotated[dict[AttributeName, AttributeValue], Field(max_length=64)] = Field(default_factory=dict)
+    title: Title
+    category: Name | None = None
+    brand: Name | None = None
+    price: Price | None = None
+    currency: Currency | None = None
+    attributes: Attributes = Field(default_factory=dict)
     images: Annotated[list[Image], Field(min_length=1, max_length=16)]
 
 
@@ -89,26 +88,21 @@ def microseconds(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
 
 
-_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]", re.ASCII)
-
-
-def _written_out(moment: object) -> object:
-    if isinstance(moment, datetime) or (isinstance(moment, str) and _DATE_AND_TIME.match(moment)):
-        return moment
-    raise ValueError("must be an RFC 3339 time with its zone")  # a number could be of seconds or of milliseconds
-
-
 class Event(_Contract):
     """One change of one product. The highest `version` wins, whatever the order of arrival."""
 
-    event_id: Annotated[str, Field(min_length=1, max_length=256)]
-    type: Literal["created", "updated", "deleted"]
-    product_id: Annotated[str, Field(min_length=1, max_length=256)]
-    occurred_at: Annotated[AwareDatetime, BeforeValidator(_written_out)]
-    # strict: a version written as 1.0, "1" or true is a publisher's mistake, better named than guessed at.
-    version: Annotated[int, Field(ge=1, le=MAX_VERSION, strict=True)] = Field(
-        default_factory=lambda data: microseconds(data["occurred_at"])
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"type": {"const": "deleted"}}},
+            "else": {"required": ["product"], "properties": {"product": {"type": "object"}}},
+        }
     )
+
+    event_id: EventId
+    type: Literal["created", "updated", "deleted"]
+    product_id: ProductId
+    occurred_at: Moment
+    version: Version = Field(default_factory=lambda data: microseconds(data["occurred_at"]))
     product: Product | None = None
 
     @model_validator(mode="after")
@@ -132,19 +126,21 @@ class Event(_Contract):
         return list({(image.url, image.digest): image for image in self.product.images}.values())
 
     def to_json(self) -> bytes:
-        """UTF-8 JSON, as it stands on the topic."""
-        return self.model_dump_json(exclude_none=True).encode()
+        """UTF-8 JSON, as it stands on the topic.
+
+        Raises:
+            InvalidEvent: it is larger than `MAX_EVENT_BYTES`.
+        """
+        value = self.model_dump_json(exclude_none=True).encode()
+        _check_size(value)
+        return value
 
 
-def describe(error: ValidationError) -> str:
-    """The fields that are missing or wrong, in one line."""
-    problems = []
-    for detail in error.errors(include_url=False, include_context=False, include_input=False):
-        if detail["type"] == "default_factory_not_called":  # a version that only misses its occurred_at, named already
-            continue
-        where = ".".join(str(part) for part in detail["loc"])
-        problems.append(f"{where}: {detail['msg']}" if where else detail["msg"].removeprefix("Value error, "))
-    return "; ".join(dict.fromkeys(problems))[:1000]
+class _Withdrawal(Event):
+    """A deleted event whose product is not looked at: what was wrong with it must not keep it in the shop."""
+
+    type: Literal["deleted"]
+    product: Annotated[None, BeforeValidator(lambda _: None)] = None
 
 
 def parse_event(value: bytes | str) -> Event:
@@ -153,12 +149,59 @@ def parse_event(value: bytes | str) -> Event:
     Raises:
         InvalidEvent: it is no JSON (`invalid_json`) or breaks the contract (`invalid_event`, each field named).
     """
+    _check_size(value.encode() if isinstance(value, str) else value)
     try:
         return Event.model_validate_json(value)
     except ValidationError as error:
         if error.errors()[0]["type"] == "json_invalid":
             raise InvalidEvent(Reason.INVALID_JSON, describe(error)) from None
+        if event := _withdrawal(value):
+            return event
         raise InvalidEvent(Reason.INVALID_EVENT, describe(error)) from None
+
+
+def _check_size(value: bytes) -> None:
+    if len(value) > MAX_EVENT_BYTES:
+        raise InvalidEvent(Reason.INVALID_EVENT, f"event: {len(value):,} bytes; at most {MAX_EVENT_BYTES:,}")
+
+
+def _withdrawal(value: bytes | str) -> Event | None:
+    try:
+        event = _Withdrawal.model_validate_json(value)
+    except ValidationError:
+        return None
+    return Event(**event.model_dump(exclude_unset=True, exclude={"product"}))
+
+
+ATTRIBUTE = "must be a text of at most 1024 characters, a number, true, false, or a list of at most 64 such texts"
+
+
+def describe(error: ValidationError) -> str:
+    """The fields that are missing or wrong, in one line."""
+    details = error.errors(include_url=False, include_input=False)
+    # A version that only misses its occurred_at is passed over: that one is named already.
+    problems = [_problem(detail) for detail in details if detail["type"] != "default_factory_not_called"]
+    return "; ".join(dict.fromkeys(problems))[:1000]
+
+
+def _problem(detail: Mapping[str, Any]) -> str:
+    place: tuple[str | int, ...] = detail["loc"]
+    message = SAID.get(detail.get("ctx", {}).get("pattern"), detail["msg"].removeprefix("Value error, "))
+    if place[:2] == ("product", "attributes") and len(place) > 2:
+        if place[-1] != "[key]":
+            message = ATTRIBUTE  # one sentence for the five kinds, of which it is none
+        place = place[:3]
+    elif detail["type"].startswith("datetime_"):
+        message = "must be a time that exists: RFC 3339 with its zone, without leap seconds"
+    elif detail["type"] == "model_type":
+        message = "must be an object" if place else "event: must be a JSON object"
+    where = ".".join(_printable(str(part)) for part in place)
+    return f"{where}: {message}" if where else message
+
+
+def _printable(name: str) -> str:
+    """A publisher's own words, for a log or a terminal."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in name[:100])
 
 
 def check_version(event: Event, scheme: VersionScheme, now: datetime) -> None:
@@ -196,14 +239,17 @@ def read_event(
     return event
 
 
+_KEY: TypeAdapter[str] = TypeAdapter(ProductId)
+
+
 def _product_id(key: bytes | None) -> str:
     try:
-        product_id = (key or b"").decode()
+        return _KEY.validate_python((key or b"").decode())
     except UnicodeDecodeError:
         raise InvalidEvent(Reason.INVALID_KEY, "key: not UTF-8") from None
-    if not 1 <= len(product_id) <= 256:
-        raise InvalidEvent(Reason.INVALID_KEY, "key: must be the product_id, 1 to 256 characters")
-    return product_id
+    except ValidationError:
+        message = "key: must be the product_id, 1 to 256 characters, none of them a control character"
+        raise InvalidEvent(Reason.INVALID_KEY, message) from None
 
 
 def _null_event(product_id: str, timestamp_ms: int, scheme: VersionScheme) -> Event:

@@ -70,6 +70,9 @@ class Publisher:
             event: keyed by its product id.
             bulk: part of an import, to be indexed when live products leave room.
             on_delivery: called, from `publish` or `flush`, once the broker has the event.
+
+        Raises:
+            InvalidEvent: its JSON is larger than the contract allows.
         """
 
         def delivered(error: KafkaError | None, _: Message) -> None:

@@ -24,8 +24,9 @@ from schemas.dead_letters import Reason
 from schemas.events import Image
 from stream.batching import MicroBatcher
 from stream.health import Health
-from stream.images import FetchError, ImageFetcher
+from stream.images import Fetched, FetchError, ImageFetcher
 from stream.metrics import Metrics
+from stream.reuse import Reuse
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -48,12 +49,15 @@ class StageSettings:
     encode_batch: int = 32
     encode_threads: int = 1
     images_at_once: int = 64
-    """Pictures being fetched or decoded; with the fetcher's byte limit, the bound on their memory."""
+    """Pictures being fetched or decoded; with the fetcher's byte limit, the bound on their memory. One that waits for
+    its host's turn is not counted."""
     images_waiting: int = 128
     """Pictures that are decoded and not encoded yet, beside those: enough for full batches."""
     decode_batch: int = 16
     """Pictures that a thread decodes in one go, where so many wait: to wake a thread has its price."""
     decode_threads: int = 2
+    reuse_bytes: int = 16_000_000
+    """What is remembered of pictures that were encoded lately, so that the same one is not encoded again."""
 
 
 @dataclass(frozen=True)
@@ -92,11 +96,12 @@ class Stages:
         self._metrics = metrics
         self._health = health
         self._slots = asyncio.Semaphore(settings.images_at_once)
-        self._room = asyncio.Semaphore(settings.images_at_once + settings.images_waiting)
+        self._decoded = asyncio.Semaphore(settings.images_waiting)
+        self._reuse = Reuse(settings.reuse_bytes)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="decode")
         pause, threads = settings.batch_pause, settings.decode_threads
         self._decider: MicroBatcher[Change, Plan] = MicroBatcher(self._decide, settings.decide_batch, pause=pause)
-        self._decoder: MicroBatcher[bytes, Pixels | ImageError]
+        self._decoder: MicroBatcher[bytes, Pixels | Exception]
         self._decoder = MicroBatcher(self._decode, settings.decode_batch, at_once=threads)
         self._writer: MicroBatcher[Point, Written] = MicroBatcher(
             self._write, settings.write_batch, pause=pause, at_once=2
@@ -114,35 +119,60 @@ class Stages:
         return await self._decider.submit(change)
 
     async def image(self, image: Image, *, force: bool = False) -> Encoded | ImageFailure:
-        """Fetch, decode and encode one picture."""
-        async with self._room:
-            async with self._slots:
-                try:
-                    with self._metrics.stage("fetch"):
-                        fetched = await self._fetcher.fetch(image)
-                except FetchError as error:
-                    return ImageFailure(image, error.reason, str(error), "fetch")
-                with self._metrics.stage("decode"):
-                    pixels = await self._decoder.submit(fetched.data)
-            if isinstance(pixels, ImageError):
-                return ImageFailure(image, pixels.reason, f"{image.url}: {pixels}", "decode")
-            vector = await self._batcher.encode(pixels)
+        """Fetch, decode and encode one picture; with `force`, even if its vector is known."""
+        known = None if force else self._reuse.known(image)
+        try:
+            with self._metrics.stage("fetch"):
+                fetched = await self._fetcher.fetch(image, self._slots, known)
+        except FetchError as error:
+            return ImageFailure(image, error.reason, str(error), "fetch")
+        if fetched.unchanged and known:
+            self._slots.release()
+            return Encoded(fetched.digest, known.vector)
+        return await self._encoded(image, fetched, force)
+
+    async def _encoded(self, image: Image, fetched: Fetched, force: bool) -> Encoded | ImageFailure:
+        try:
+            vector = None if force else self._reuse.vector(fetched.digest)
+            pixels = None if vector is not None else await self._pixels(fetched)
+        finally:
+            self._slots.release()
+        if isinstance(pixels, ImageError):
+            return ImageFailure(image, pixels.reason, f"{image.url}: {pixels}", "decode")
+        if pixels is not None:
+            try:
+                vector = await self._batcher.encode(pixels)
+            finally:
+                self._decoded.release()
+        assert vector is not None
+        self._reuse.keep(image.url, fetched, vector)
         return Encoded(fetched.digest, vector)
+
+    async def _pixels(self, fetched: Fetched) -> Pixels | ImageError:
+        """Decoded, with a place among those that wait for the encoder."""
+        with self._metrics.stage("decode"):
+            pixels = await self._decoder.submit(fetched.data)
+        if isinstance(pixels, ImageError):
+            return pixels
+        if isinstance(pixels, Exception):
+            raise pixels
+        await self._decoded.acquire()
+        return pixels
 
     async def write(self, point: Point) -> Written:
         """Return once the point, or something newer, is durable and readable."""
         return await self._writer.submit(point)
 
-    async def _decode(self, pictures: Sequence[bytes]) -> list[Pixels | ImageError]:
+    async def _decode(self, pictures: Sequence[bytes]) -> list[Pixels | Exception]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode_each, pictures)
 
-    def _decode_each(self, pictures: Sequence[bytes]) -> list[Pixels | ImageError]:
+    def _decode_each(self, pictures: Sequence[bytes]) -> list[Pixels | Exception]:
         return [self._decode_one(picture) for picture in pictures]
 
-    def _decode_one(self, picture: bytes) -> Pixels | ImageError:
+    def _decode_one(self, picture: bytes) -> Pixels | Exception:
         try:
             return decode(picture, size=self._encoder.size, resize=self._encoder.resize)
-        except ImageError as error:
+        except Exception as error:  # its neighbours in the batch must not fail with it
             return error
 
     async def _decide(self, changes: Sequence[Change]) -> list[Plan]:

@@ -19,7 +19,8 @@ from indexer.wire import Row, numbers
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event, Image
 from schemas.payloads import EncodedImage, Payload, revision_of
-from stream.images import Fetched, FetchError
+from stream.fetched import Room
+from stream.images import Fetched, FetchError, Known
 from stream.records import Journey, Record
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -193,13 +194,15 @@ class FakeFetcher:
         self.bytes: dict[str, bytes] = {}
         self.requests: list[str] = []
 
-    async def fetch(self, wanted: Image) -> Fetched:
+    async def fetch(self, wanted: Image, room: Room | None = None, known: Known | None = None) -> Fetched:
         name = wanted.url.rsplit("/", 1)[-1]
         self.requests.append(name)
         if gate := self.gates.get(name):
             await gate.wait()
         if error := self.trouble.get(name):
             raise error
+        if room:
+            await room.acquire()
         data = self.bytes.get(name) or picture(name)
         return Fetched(data, f"sha256:{hashlib.sha256(data).hexdigest()}")
 

@@ -176,6 +176,7 @@ class PipelineBench:
 
     def _environment(self, name: str) -> dict[str, str]:
         own = {"TOPIC_PREFIX": f"{name}.", "ALIAS": name, "IMAGE_ROOT": str(self._folder), "LOG_LEVEL": "warning"}
+        own["IMAGE_REUSE_BYTES"] = "0"  # the products share pictures, and each is to be encoded
         return self._stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
 
     def _rate(self, samples: Sequence[Sample], outcome: str, costs: Costs) -> Rate:

@@ -41,11 +41,11 @@ def publish(
             try:
                 event = parse_event(line)
                 check_version(event, settings.versions, datetime.now(UTC))
+                publisher.publish(event)
             except InvalidEvent as error:
                 bad += 1
                 progress.console.print(f"line {number}: {error}", markup=False)
             else:
-                publisher.publish(event)
                 sent += 1
             progress.update(task, completed=sent)
         try:

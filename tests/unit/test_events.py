@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from schemas.dead_letters import Reason
 from schemas.events import (
+    MAX_EVENT_BYTES,
     MAX_VERSION,
     TIMESTAMP_FLOOR,
     Event,
@@ -93,6 +94,27 @@ def test_a_deleted_event_needs_no_product() -> None:
         ("occurred_at", 1_780_000_000.5),
         ("occurred_at", "1780000000"),
         ("occurred_at", "1.78e9"),
+        ("occurred_at", "2026-06-01 12:00:00Z"),
+        ("occurred_at", "2026-06-01T12:00Z"),
+        ("occurred_at", "2026-06-01T12:00:00+0200"),
+        ("occurred_at", "2026-06-01T12:00:00,5Z"),
+        ("occurred_at", "2026-06-01T12:00:00Z\n"),
+        ("occurred_at", "2016-12-31T23:59:60Z"),
+        ("occurred_at", "2026-02-30T12:00:00Z"),
+        ("occurred_at", "2026-06-01T24:00:00Z"),
+        ("occurred_at", "2026-06-01T12:00:00+24:00"),
+        ("occurred_at", "0000-01-01T00:00:00Z"),
+        ("occurred_at", "0001-01-01T00:00:00Z"),
+        ("occurred_at", "1970-01-01T01:00:00+01:00"),
+        ("occurred_at", "2255-06-05T23:47:34.740992Z"),
+        ("occurred_at", "9999-12-31T23:59:59-23:59"),
+        ("event_id", "e\n"),
+        ("product_id", "p\x00"),
+        ("product_id", "p\x9b"),
+        ("product_title", "a\x00b"),
+        ("product_title", "\x1b[31mred"),
+        ("product_category", "\x7f"),
+        ("product_brand", "\x08"),
         ("product_title", ""),
         ("product_title", "t" * 1025),
         ("product_category", "c" * 257),
@@ -104,7 +126,21 @@ def test_a_deleted_event_needs_no_product() -> None:
         ("product_price", True),
         ("product_price", "1234567890123456"),
         ("product_price", "1e400"),
+        ("product_price", "-1"),
+        ("product_price", "+5"),
+        ("product_price", " 5"),
+        ("product_price", "5\n"),
+        ("product_price", "1_000"),
+        ("product_price", "1,5"),
+        ("product_price", ".5"),
+        ("product_price", "\u0661\u0662"),
+        ("product_price", "1e15"),
+        ("product_price", "1e-16"),
+        ("product_price", "0e999"),
+        ("product_price", 0.30000000000000004),
+        ("product_price", ["5"]),
         ("product_currency", "eur"),
+        ("product_currency", "EUR\n"),
         ("product_currency", "EURO"),
         ("product_attributes", {"": 1}),
         ("product_attributes", {"n" * 65: 1}),
@@ -116,11 +152,26 @@ def test_a_deleted_event_needs_no_product() -> None:
         ("product_attributes", {"colours": ["c" * 1025]}),
         ("product_attributes", {str(number): number for number in range(65)}),
         ("product_attributes", {"size": 10**400}),
+        ("product_attributes", {"si\x00ze": 1}),
+        ("product_attributes", {"size": "\x00"}),
+        ("product_attributes", {"sizes": ["\x00"]}),
         ("product_images", []),
         ("product_images", [{"url": url(str(number))} for number in range(17)]),
         ("product_images", [{"url": "ftp://images.test/a"}]),
         ("product_images", [{"url": "images.test/a"}]),
         ("product_images", [{"url": "http:///a"}]),
+        ("product_images", [{"url": "http://:80/a"}]),
+        ("product_images", [{"url": "http://images.test:99999/a"}]),
+        ("product_images", [{"url": "http://images.test:port/a"}]),
+        ("product_images", [{"url": "http://user:secret@images.test/a"}]),
+        ("product_images", [{"url": "http://user@images.test/a"}]),
+        ("product_images", [{"url": "http://images.test\\@127.0.0.1/a"}]),
+        ("product_images", [{"url": " http://images.test/a"}]),
+        ("product_images", [{"url": "http://images.test/a b"}]),
+        ("product_images", [{"url": "http://images.test/a\nb"}]),
+        ("product_images", [{"url": "http://ima\tges.test/a"}]),
+        ("product_images", [{"url": "http://images.test/\u2003a"}]),
+        ("product_images", [{"url": "file:///srv/a\x00.jpg"}]),
         ("product_images", [{"url": "http://[/a"}]),
         ("product_images", [{"url": "http://\u2100.test/a"}]),
         ("product_images", [{"url": "file://server/a"}]),
@@ -145,17 +196,33 @@ def test_a_value_past_its_limits_is_refused_and_its_field_named(field: str, valu
         ("event_id", "e" * 256),
         ("version", TIMESTAMP_FLOOR),
         ("occurred_at", "2026-06-01T12:00:00Z"),
+        ("occurred_at", "2026-06-01t12:00:00z"),
         ("occurred_at", "2026-06-01T14:00:00.123456+02:00"),
+        ("occurred_at", "2026-06-01T12:00:00.123456789Z"),
+        ("occurred_at", "2026-06-01T12:00:00-00:00"),
+        ("occurred_at", "1970-01-01T00:00:00.000001Z"),
+        ("occurred_at", "2255-06-05T23:47:34.740991Z"),
         ("product_title", "t" * 1024),
         ("product_price", 0),
         ("product_price", 19.99),
         ("product_price", "999999999999.99"),
+        ("product_price", 999999999999999),
+        ("product_price", "1E+2"),
+        ("product_price", "1e14"),
+        ("product_price", "1e-15"),
+        ("product_price", "0.000000000000001"),
+        ("product_price", 1e2),
+        ("product_title", "two\r\nlines\tand \u0092 of another encoding"),
+        ("product_brand", "\U0001f45f"),
         ("product_currency", None),
         ("product_attributes", {"n" * 64: "v" * 1024}),
         ("product_attributes", {"a": "x", "b": 1, "c": 1.5, "d": True, "e": ["x", "y"]}),
         ("product_images", [{"url": url(str(number))} for number in range(16)]),
         ("product_images", [{"url": "https://images.test:8443/a?b=c", "digest": A_DIGEST}]),
         ("product_images", [{"url": "file:///srv/images/a.jpg"}]),
+        ("product_images", [{"url": "HTTPS://b\u00fccher.test/sch\u00f6n.jpg"}]),
+        ("product_images", [{"url": "http://[::1]:8080/a?b=c@d#e"}]),
+        ("product_images", [{"url": "http://images.test?a"}]),
     ],
 )
 def test_a_value_at_its_limits_is_taken(field: str, value: Any) -> None:
@@ -209,8 +276,39 @@ def test_a_deleted_event_has_no_images_whatever_it_carries() -> None:
     assert read(as_json(type="deleted")).images == []
 
 
+@pytest.mark.parametrize("product", [{}, {"title": "A shoe", "images": []}, [], 5, "gone", {"title": "\x00"}])
+def test_a_deleted_event_is_taken_whatever_is_wrong_with_its_product(product: Any) -> None:
+    event = read(json.dumps(document(type="deleted") | {"product": product}).encode())
+
+    assert type(event) is Event
+    assert (event.deleted, event.product, event.version) == (True, None, 1_780_000_000_000_000)
+
+
+def test_a_deleted_event_that_is_wrong_elsewhere_too_is_refused_with_all_of_it() -> None:
+    message = str(refusal(json.dumps(document(type="deleted", event_id="") | {"product": {}}).encode()))
+
+    assert all(name in message for name in ("event_id: ", "product.title: ", "product.images: "))
+
+
+def test_a_deleted_event_without_version_gets_none_from_a_product_that_is_wrong() -> None:
+    fields = {name: value for name, value in document(type="deleted").items() if name != "version"} | {"product": {}}
+
+    assert refusal(json.dumps(fields).encode(), scheme="counter").reason is Reason.INVALID_VERSION
+
+
+def test_of_a_repeated_name_the_last_one_counts() -> None:
+    assert read(as_json()[:-1] + b', "version": 1780000000000001}').version == 1_780_000_000_000_001
+
+
 def test_an_event_survives_its_own_json() -> None:
     event = read(as_json(product_price="19.90", product_attributes={"sizes": ["36", "37"], "new": True}))
+
+    assert parse_event(event.to_json()) == event
+
+
+@pytest.mark.parametrize("price", [Decimal("1E+2"), Decimal("19.90"), Decimal(0), 19.9, "1e-15"])
+def test_a_price_is_the_same_number_in_the_event_s_json(price: Any) -> None:
+    event = Event.model_validate(document(product_price=price))
 
     assert parse_event(event.to_json()) == event
 
@@ -239,18 +337,61 @@ def test_a_number_that_is_none_is_refused(number: bytes) -> None:
     assert refusal(value.replace(b"1234", number)).reason is Reason.INVALID_EVENT
 
 
-def test_a_long_list_of_problems_is_cut() -> None:
-    attributes = {"n" * 60 + str(number): None for number in range(60)}
+@pytest.mark.parametrize("depth", [300, 100_000])
+@pytest.mark.parametrize(("opened", "closed"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_json_that_is_nested_too_deep_is_refused(depth: int, opened: bytes, closed: bytes) -> None:
+    value = as_json()[:-1] + b', "unknown": ' + opened * depth + b"1" + closed * depth + b"}"
 
-    assert len(str(refusal(as_json(product_attributes=attributes)))) <= 1000
+    assert refusal(value).reason is Reason.INVALID_JSON
+
+
+def test_an_event_may_have_its_full_size_and_not_a_byte_more() -> None:
+    value = as_json()[:-1] + b', "unknown": "' + b"x" * MAX_EVENT_BYTES
+    full = value[: MAX_EVENT_BYTES - 2] + b'"}'
+
+    assert len(full) == MAX_EVENT_BYTES
+    assert read(full) == read(as_json())
+    error = refusal(full[:-2] + b'x"}')
+    assert error.reason is Reason.INVALID_EVENT
+    assert str(error) == "event: 900,001 bytes; at most 900,000"
+
+
+def test_an_event_that_would_be_too_large_is_not_written() -> None:
+    texts = {str(number): ["x" * 1024] * 64 for number in range(20)}
+
+    with pytest.raises(InvalidEvent, match=r"^event: 1,\d{3},\d{3} bytes"):
+        Event.model_validate(document(product_attributes=texts)).to_json()
+
+
+def test_what_a_message_repeats_of_the_publisher_s_words_is_printable() -> None:
+    message = str(refusal(as_json(product_attributes={"\x1b[31m\n" + "n" * 500: 1})))
+
+    assert message.isprintable()
+    assert len(message) < 300
+
+
+def test_a_value_that_is_none_of_the_five_kinds_is_refused_in_one_sentence() -> None:
+    message = str(refusal(as_json(product_attributes={"colour": None})))
+
+    assert message.startswith("product.attributes.colour: must be a text")
+    assert message.count("product.") == 1
+
+
+def test_a_long_list_of_problems_is_cut() -> None:
+    images = [{"url": "", "digest": ""}] * 16
+
+    assert len(str(refusal(as_json(product_images=images)))) == 1000
 
 
 # --- keys -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("key", [None, b"", b"\xff", b"p" * 257])
+@pytest.mark.parametrize(
+    "key", [None, b"", b"\xff", b"p" * 257, b"p\x00", b"p\n", "\ud800".encode("utf-8", "surrogatepass")]
+)
 def test_a_key_that_is_no_product_id_is_refused(key: bytes | None) -> None:
     assert refusal(as_json(), key=key).reason is Reason.INVALID_KEY
+    assert refusal(None, key=key).reason is Reason.INVALID_KEY
 
 
 def test_a_key_of_256_characters_may_have_more_bytes() -> None:
@@ -306,7 +447,7 @@ def test_a_version_ten_minutes_ahead_is_taken_and_one_past_it_is_not() -> None:
     assert refusal(as_json(version=limit + 1)).reason is Reason.INVALID_VERSION
 
 
-@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+23:59", "1969-12-31T23:59:59Z", "9999-12-31T23:59:59-23:59"])
+@pytest.mark.parametrize("moment", ["1970-01-01T00:00:01Z", "2001-09-09T01:46:39Z", "2255-06-05T23:47:34Z"])
 def test_an_impossible_time_can_not_become_a_version(moment: str) -> None:
     value = json.dumps({name: v for name, v in document(occurred_at=moment).items() if name != "version"}).encode()
 
