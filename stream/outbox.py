@@ -13,7 +13,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 from schemas.topics import MAX_DEAD_LETTER_BYTES
 from stream.health import Health
 from stream.kafka import KafkaSettings
-from stream.publisher import producer
+from stream.publisher import discard, producer
 
 
 class Outbox:
@@ -68,4 +68,4 @@ class Outbox:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._closed.set()
         self._poller.join()
-        self._producer.close()
+        discard(self._producer)

@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from schemas.headers import ATTEMPTS, FORCE, VIEW, Source
 from schemas.topics import Topics
 from stream.kafka import KafkaSettings
-from stream.publisher import PublishError, producer
+from stream.publisher import PublishError, discard, producer
 
 
 class Resender:
@@ -84,4 +84,4 @@ class Resender:
             if error is None:
                 self.flush()
         finally:
-            self._producer.close()
+            discard(self._producer)

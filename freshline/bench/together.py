@@ -78,7 +78,7 @@ class RunningWorker:
 def workers(env: Mapping[str, str], folder: Path, count: int) -> Iterator[list[RunningWorker]]:
     """So many workers with these settings, that log into the folder, each on a core of its own; stopped at the end."""
     with ExitStack() as stack:
-        running = [stack.enter_context(_worker(env, folder / f"worker-{number}.log")) for number in range(count)]
+        running = [stack.enter_context(worker(env, folder / f"worker-{number}.log")) for number in range(count)]
         cores = psutil.Process().cpu_affinity() or []
         for number, each in enumerate(running if count > 1 else []):
             psutil.Process(each.process.pid).cpu_affinity([cores[number % len(cores)]])
@@ -86,9 +86,10 @@ def workers(env: Mapping[str, str], folder: Path, count: int) -> Iterator[list[R
 
 
 @contextmanager
-def _worker(env: Mapping[str, str], log: Path) -> Iterator[RunningWorker]:
+def worker(env: Mapping[str, str], log: Path, lane: str = "live") -> Iterator[RunningWorker]:
+    """One worker with these settings, stopped at the end."""
     port = _free_port()
-    command = [sys.executable, "-m", "freshline", "worker", "--lane", "live"]
+    command = [sys.executable, "-m", "freshline", "worker", "--lane", lane]
     whole = os.environ | dict(env) | {"FRESHLINE_METRICS_PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=whole, stdout=output, stderr=output)  # noqa: S603 (our own)
@@ -129,7 +130,7 @@ def await_members(kafka: KafkaSettings, group: str, running: Sequence[RunningWor
             each.check()
         try:
             found = admin.describe_consumer_groups([group])[group].result(TIMEOUT_SECONDS)
-        except KafkaException:  # no such group yet
+        except (KafkaException, TimeoutError):  # no such group yet, or a broker that has only just started
             return False
         members = [member for member in found.members if member.assignment.topic_partitions]
         return found.state == ConsumerGroupState.STABLE and len(members) == len(running)

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
+    from freshline.bench.hosts_report import HostsReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
@@ -74,7 +75,27 @@ def write(
     _print(report, as_json=as_json)
 
 
-def _print(report: PipelineReport | WriteReport, *, as_json: bool) -> None:
+@app.command()
+def hosts(
+    seconds: Annotated[float, typer.Option(min=1, help="How long one of 20 hosts hangs.")] = 60,
+    burst: Annotated[int, typer.Option(min=200, help="Events that the capacity is measured with.")] = 4000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how fresh the products of 19 image hosts stay while the 20th hangs, at half of the machine's capacity.
+
+    Example: freshline bench hosts --seconds 30
+    """
+    from encoders.session import available_cores
+    from freshline.bench.hosts import HostsBench, HostsPlan
+
+    plan = HostsPlan(burst=burst, seconds=seconds, workers=workers or available_cores())
+    with _bench(plan.burst) as bench:
+        report = HostsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
+def _print(report: PipelineReport | WriteReport | HostsReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))
     else:
