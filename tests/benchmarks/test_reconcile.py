@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from confluent_kafka import Consumer, TopicPartition
+from qdrant_client import models
 
 from indexer.wire import Whole, upsert
-from indexer.writer import below
 from schemas.events import Event
 from schemas.payloads import EncodedImage, Payload, revision_of
 from tests.factories import NOW
@@ -52,7 +52,7 @@ def stock(shop: Installation) -> None:
     ]
     view = shop.view
     for start in range(0, len(points), 1000):
-        shop.store.run_sync(partial(upsert, view=view, points=points[start : start + 1000], guard=below(2**53)))
+        shop.store.run_sync(partial(upsert, view=view, points=points[start : start + 1000], guard=models.Filter()))
     settle(shop)
 
 
