@@ -15,7 +15,7 @@ from schemas.dead_letters import Reason
 from stream.batching import MicroBatcher
 from stream.breaker import Breaker, BreakerSettings
 from stream.fetched import Fetched, FetchError, Room, Unavailable, digest_of
-from stream.hosts import Host
+from stream.host import Host
 from stream.threads import PatientThreads
 
 _AT_ONCE = 16
