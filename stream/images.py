@@ -19,7 +19,8 @@ from stream.download import Downloader, DownloadSettings, host_name
 from stream.fetched import Fetched, FetchError, Known, Room, Unavailable
 from stream.files import FileReader
 from stream.health import Health
-from stream.hosts import Host, Hosts, HostSettings
+from stream.host import Host
+from stream.hosts import Hosts, HostSettings
 from stream.outage import ride_out
 
 __all__ = ["FetchError", "Fetched", "ImageFetcher", "ImageSettings", "Known", "Unavailable", "allowed"]

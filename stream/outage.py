@@ -10,7 +10,8 @@ import structlog
 
 from stream.fetched import Refused, Unavailable
 from stream.health import Health
-from stream.hosts import Host, Hosts
+from stream.host import Host
+from stream.hosts import Hosts
 
 log = structlog.get_logger(__name__)
 
