@@ -1,6 +1,6 @@
 """How much memory a reconciliation takes: about the same, however many products there are.
 
-FRESHLINE_RECONCILE_PRODUCTS=200000 pytest -s tests/benchmarks/test_reconcile.py
+FRESHLINE_RECONCILE_PRODUCTS=100000 pytest -s tests/benchmarks/test_reconcile.py
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,13 +28,28 @@ MIB = 2**20
 
 
 def peak(shop: Installation, *options: str) -> tuple[int, dict[str, Any]]:
-    """The most memory that `freshline doctor` held at once, and what it said."""
+    """The most memory that `freshline doctor` held at once, and what it said.
+
+    The kernel's own high-water mark of the process: that of `wait4` starts at what this process holds.
+    """
     out = shop.folder / "doctor.json"
     with out.open("wb") as answer:
         process = subprocess.Popen([FRESHLINE, "doctor", "--json", *options], env=os.environ | shop.env, stdout=answer)
-        _, _, usage = os.wait4(process.pid, 0)
-    process.returncode = 0  # it was waited for here
-    return usage.ru_maxrss * 1024, json.loads(out.read_text())
+        most = 0
+        while process.poll() is None:
+            most = max(most, high_water(process.pid))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
+    return most, json.loads(out.read_text())
+
+
+def high_water(pid: int) -> int:
+    """In bytes; 0 while the process is ending."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            if line.startswith("VmHWM:") and "freshline" in Path(f"/proc/{pid}/cmdline").read_text():
+                return int(line.split()[1]) * 1024
+    return 0
 
 
 def stock(shop: Installation) -> None:
@@ -92,4 +108,5 @@ def test_memory_does_not_grow_with_the_products(shop: Installation, tmp_path: Pa
     )
     assert (found["events"], found["products"]) == (2 * PRODUCTS, PRODUCTS)
     assert found["counts"]["missing"] == found["differences"] == -(-PRODUCTS // 100)
-    assert whole - alone < 200 * MIB
+    assert alone > 20 * MIB  # it was seen at all
+    assert whole < alone + 160 * MIB
