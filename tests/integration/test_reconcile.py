@@ -150,6 +150,10 @@ def test_each_break_is_found_named_and_sent_again_and_orphans_go_if_asked(stocke
     assert "never-listed" not in stocked.payloads()
     assert stocked.payload("p5") is not None
 
+    with stocked.worker("replay") as replay:
+        eventually(lambda: replay.metric("freshline_events_total") >= len(again), what="the repairs")
+    assert not any(reconcile(stocked)["counts"].values())
+
 
 def _events(shop: Installation) -> str:
     return shop.settings.topics.events

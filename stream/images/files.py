@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from schemas.dead_letters import Reason
 from stream.batching import MicroBatcher
-from stream.breaker import Breaker, BreakerSettings
-from stream.fetched import Fetched, FetchError, Room, Unavailable, digest_of
-from stream.host import Host
-from stream.threads import PatientThreads
+from stream.images.breaker import Breaker, BreakerSettings
+from stream.images.fetched import Fetched, FetchError, Room, Unavailable, digest_of
+from stream.images.host import Host
+from stream.images.threads import PatientThreads
 
 _AT_ONCE = 16
 """Files that are read in one go: waking a thread costs more than reading a file."""

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-from stream.breaker import Breaker, BreakerSettings, Clock
-from stream.host import Host, Visit
+from stream.images.breaker import Breaker, BreakerSettings, Clock
+from stream.images.host import Host, Visit
 
 
 @dataclass(frozen=True)

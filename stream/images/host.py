@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager
 
 import structlog
 
-from stream.breaker import Breaker
-from stream.fetched import Refused, Unavailable
+from stream.images.breaker import Breaker
+from stream.images.fetched import Refused, Unavailable
 
 log = structlog.get_logger(__name__)
 
