@@ -18,7 +18,7 @@ from indexer.collections import ViewError, resolve_view
 from indexer.store import Store, is_outage
 from stream.dead_letters import KafkaDeadLetters
 from stream.health import Health
-from stream.images import ImageFetcher
+from stream.images.fetcher import ImageFetcher
 from stream.limits import LimitSettings
 from stream.metrics import Metrics, Watcher
 from stream.outbox import Outbox

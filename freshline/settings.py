@@ -16,7 +16,7 @@ from stream.kafka import KafkaSettings, SaslMechanism, SecurityProtocol
 
 if TYPE_CHECKING:
     from indexer.store import QdrantSettings
-    from stream.images import ImageSettings
+    from stream.images.fetcher import ImageSettings
 
 
 def _split(value: Any) -> Any:
@@ -113,7 +113,7 @@ class Settings(BaseSettings):
 
     def images(self) -> ImageSettings:
         """What may be fetched."""
-        from stream.images import ImageSettings  # noqa: PLC0415
+        from stream.images.fetcher import ImageSettings  # noqa: PLC0415
 
         return ImageSettings(
             root=self.image_root,

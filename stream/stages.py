@@ -24,9 +24,9 @@ from schemas.dead_letters import Reason
 from schemas.events import Image
 from stream.batching import MicroBatcher
 from stream.health import Health
-from stream.images import Fetched, FetchError, ImageFetcher
+from stream.images.fetcher import Fetched, FetchError, ImageFetcher
+from stream.images.reuse import Reuse
 from stream.metrics import Metrics
-from stream.reuse import Reuse
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient

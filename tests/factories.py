@@ -19,8 +19,8 @@ from indexer.wire import Row, numbers
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event, Image
 from schemas.payloads import EncodedImage, Payload, revision_of
-from stream.fetched import Room
-from stream.images import Fetched, FetchError, Known
+from stream.images.fetched import Room
+from stream.images.fetcher import Fetched, FetchError, Known
 from stream.records import Journey, Record
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

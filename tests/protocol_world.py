@@ -30,7 +30,7 @@ from schemas.events import Event, Image, VersionScheme, read_event
 from schemas.headers import ATTEMPTS, FIRST_SEEN, FORCE, LANE, VIEW, Headers, Source
 from schemas.payloads import Payload, revision_of
 from stream.health import Health
-from stream.images import ImageFetcher
+from stream.images.fetcher import ImageFetcher
 from stream.intake import Intake
 from stream.metrics import Metrics
 from stream.offsets import Partition

@@ -24,7 +24,7 @@ from indexer.decide import Change, Plan
 from indexer.points import Point
 from schemas.events import Image, read_event
 from stream.health import Health
-from stream.images import Fetched, ImageFetcher
+from stream.images.fetcher import Fetched, ImageFetcher
 from stream.pipeline import Pipeline
 from stream.records import Record
 from stream.stages import Stages

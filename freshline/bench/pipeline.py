@@ -30,7 +30,7 @@ from infra.local.stack import LocalStack
 from schemas.events import Event
 from stream.admin import ensure_topics
 from stream.health import Health
-from stream.images import ImageFetcher
+from stream.images.fetcher import ImageFetcher
 from stream.metrics import Metrics
 from stream.publisher import Publisher, PublisherSettings
 from stream.stages import Stages, StageSettings

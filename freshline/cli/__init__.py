@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import bench, dead_letters, demo, publish, search, serve, setup, stack, worker
+from freshline.cli import bench, dead_letters, demo, doctor, publish, search, serve, setup, stack, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(doctor.doctor)
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.breaker import Breaker, BreakerSettings
+from stream.images.breaker import Breaker, BreakerSettings
 
 
 class Clock:

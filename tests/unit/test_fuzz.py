@@ -22,10 +22,10 @@ from encoders.pixels import ImageError, decode
 from schemas.bundles import Resize
 from schemas.dead_letters import Reason
 from schemas.events import Image
-from stream.addresses import allowed, check_location
-from stream.download import retry_after
-from stream.fetched import FetchError
-from stream.images import ImageFetcher, ImageSettings
+from stream.images.addresses import allowed, check_location
+from stream.images.download import retry_after
+from stream.images.fetched import FetchError
+from stream.images.fetcher import ImageFetcher, ImageSettings
 from tests.factories import NOW
 from tests.hostile import PRIVATE, chunk, inside_ipv6, jpeg_with, picture, png, segment, spellings
 

@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 import pytest
 
 from schemas.dead_letters import Reason
-from stream.fetched import FetchError, Refused, Unavailable
-from stream.hosts import Hosts, HostSettings
+from stream.images.fetched import FetchError, Refused, Unavailable
+from stream.images.hosts import Hosts, HostSettings
 from tests.unit.test_breaker import Clock
 
 URL = "http://a.test/1"

@@ -17,12 +17,12 @@ import pytest
 
 from schemas.dead_letters import Reason
 from schemas.events import Image
-from stream.breaker import BreakerSettings
-from stream.download import retry_after
-from stream.fetched import Fetched, FetchError, Known, Refused, Unavailable
-from stream.files import FileReader
 from stream.health import Health
-from stream.images import ImageFetcher, ImageSettings
+from stream.images.breaker import BreakerSettings
+from stream.images.download import retry_after
+from stream.images.fetched import Fetched, FetchError, Known, Refused, Unavailable
+from stream.images.fetcher import ImageFetcher, ImageSettings
+from stream.images.files import FileReader
 from tests.image_host import Delay, Drip, Hang, ImageHost, Redirect, Status, image_host
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from schemas.dead_letters import Reason
 from schemas.events import Image
-from stream.images import FetchError, ImageFetcher, ImageSettings, Unavailable, allowed
+from stream.images.fetcher import FetchError, ImageFetcher, ImageSettings, Unavailable, allowed
 from tests.hostile import PRIVATE, PRIVATE_V6, spellings
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -96,7 +96,7 @@ async def refusal(url: str, **settings: Any) -> FetchError:
 @pytest.fixture(autouse=True)
 def no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries wait for nothing."""
-    monkeypatch.setattr("stream.images.wait_random_exponential", lambda **_: lambda _state: 0.0)
+    monkeypatch.setattr("stream.images.fetcher.wait_random_exponential", lambda **_: lambda _state: 0.0)
 
 
 # --- http -----------------------------------------------------------------------------------------------------------

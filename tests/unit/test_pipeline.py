@@ -20,7 +20,7 @@ from schemas.events import VersionScheme
 from schemas.headers import Source
 from schemas.payloads import Payload, revision_of
 from stream.health import Health
-from stream.images import FetchError, ImageFetcher, Unavailable
+from stream.images.fetcher import FetchError, ImageFetcher, Unavailable
 from stream.limits import LimitSettings, TooManyDeadLetters
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, PipelineSettings, milliseconds

@@ -18,11 +18,11 @@ from indexer.compose import Encoded
 from indexer.store import Store
 from schemas.dead_letters import Reason
 from schemas.events import Image
-from stream.fetched import Fetched
 from stream.health import Health
-from stream.images import ImageFetcher, ImageSettings
+from stream.images.fetched import Fetched
+from stream.images.fetcher import ImageFetcher, ImageSettings
+from stream.images.reuse import Reuse
 from stream.metrics import Metrics
-from stream.reuse import Reuse
 from stream.stages import ImageFailure, Stages, StageSettings
 from tests.factories import VIEW, FakeEncoder, colour_vector, picture
 from tests.image_host import Hang, ImageHost, image_host

@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from stream.threads import PatientThreads
+from stream.images.threads import PatientThreads
 
 
 async def test_what_a_call_returns_or_raises_is_its_callers() -> None:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from datetime import timedelta
 
 import pytest
 from qdrant_client import QdrantClient
+from structlog.testing import capture_logs
 
 from indexer import tombstones
 from indexer.points import Point
-from indexer.store import Store
+from indexer.store import QdrantSettings, Store
 from indexer.tombstones import sweep
 from indexer.writer import write
 from schemas.payloads import point_id
 from stream.sweeper import Sweeper
 from tests.factories import NOW, VIEW, point
+from tests.harness import eventually
 
 DAY = timedelta(days=1)
 
@@ -73,3 +77,30 @@ async def test_the_worker_s_sweeper_removes_what_is_past_the_retention(store: St
 
     assert await Sweeper(store, VIEW, timedelta(0)).sweep() == 1
     assert held(store) == {"listed"}
+
+
+async def test_the_sweeper_goes_on_until_it_is_cancelled(store: Store) -> None:
+    put(store, aged("old", 1))
+    running = asyncio.create_task(Sweeper(store, VIEW, timedelta(0), interval=timedelta(milliseconds=1)).run())
+    await asyncio.to_thread(eventually, lambda: not held(store))
+    put(store, aged("later", 1))
+    await asyncio.to_thread(eventually, lambda: not held(store))
+
+    assert not running.done()
+    running.cancel()
+
+
+async def test_the_sweeper_waits_for_a_qdrant_that_is_away() -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        store = Store(QdrantSettings(url=f"http://127.0.0.1:{port}", grpc_port=port))
+        sweeping = asyncio.create_task(Sweeper(store, VIEW, timedelta(0)).sweep())
+        with capture_logs() as logs:
+            await asyncio.to_thread(eventually, lambda: logs)
+
+        assert logs[0]["event"] == "Qdrant is away, sweeping later"
+        assert not sweeping.done()
+        sweeping.cancel()
+        await asyncio.gather(sweeping, return_exceptions=True)
+        store.close()

@@ -13,10 +13,10 @@ from urllib.parse import unquote, urlsplit
 
 from schemas.dead_letters import Reason
 from stream.batching import MicroBatcher
-from stream.breaker import Breaker, BreakerSettings
-from stream.fetched import Fetched, FetchError, Room, Unavailable, digest_of
-from stream.hosts import Host
-from stream.threads import PatientThreads
+from stream.images.breaker import Breaker, BreakerSettings
+from stream.images.fetched import Fetched, FetchError, Room, Unavailable, digest_of
+from stream.images.host import Host
+from stream.images.threads import PatientThreads
 
 _AT_ONCE = 16
 """Files that are read in one go: waking a thread costs more than reading a file."""
@@ -91,14 +91,14 @@ class FileReader:
             path = Path(unquote(urlsplit(url).path)).resolve()  # links are followed before they are judged
             if not path.is_relative_to(self._root):
                 raise FetchError(Reason.IMAGE_FORBIDDEN, f"{url}: not below FRESHLINE_IMAGE_ROOT")
-            if not stat.S_ISREG(path.stat().st_mode):  # reading a pipe or a device would never end
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device would never end
                 raise FetchError(Reason.IMAGE_FORBIDDEN, f"{url}: not a plain file")
-            with path.open("rb", buffering=0) as file:
-                data = file.read(self._max_bytes + 1)
+            if status.st_size > self._max_bytes:
+                raise FetchError(Reason.IMAGE_TOO_LARGE, f"{url}: over {self._max_bytes} bytes")
+            data = path.read_bytes()
         except (OSError, ValueError, RuntimeError) as error:  # also a NUL in the path, links in a ring
             raise self._trouble(url, error) from None
-        if len(data) > self._max_bytes:
-            raise FetchError(Reason.IMAGE_TOO_LARGE, f"{url}: over {self._max_bytes} bytes")
         return Fetched(data, digest_of(hashlib.sha256(data)))
 
     def _trouble(self, url: str, error: Exception) -> FetchError:

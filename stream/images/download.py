@@ -15,9 +15,10 @@ import aiohttp
 from yarl import URL
 
 from schemas.dead_letters import Reason
-from stream.addresses import ForbiddenAddress, GuardedResolver, IPNetwork, check_location
-from stream.fetched import Fetched, FetchError, Known, Room, Unavailable, digest_of
-from stream.hosts import Hosts, Visit
+from stream.images.addresses import ForbiddenAddress, GuardedResolver, IPNetwork, check_location
+from stream.images.fetched import Fetched, FetchError, Known, Room, Unavailable, digest_of
+from stream.images.host import Visit
+from stream.images.hosts import Hosts
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PASSING = frozenset({408, 425, 429})

@@ -13,14 +13,15 @@ from yarl import URL
 
 from schemas.dead_letters import Reason
 from schemas.events import Image
-from stream.addresses import IPNetwork, allowed
-from stream.breaker import BreakerSettings
-from stream.download import Downloader, DownloadSettings, host_name
-from stream.fetched import Fetched, FetchError, Known, Room, Unavailable
-from stream.files import FileReader
 from stream.health import Health
-from stream.hosts import Host, Hosts, HostSettings
-from stream.outage import ride_out
+from stream.images.addresses import IPNetwork, allowed
+from stream.images.breaker import BreakerSettings
+from stream.images.download import Downloader, DownloadSettings, host_name
+from stream.images.fetched import Fetched, FetchError, Known, Room, Unavailable
+from stream.images.files import FileReader
+from stream.images.host import Host
+from stream.images.hosts import Hosts, HostSettings
+from stream.images.outage import ride_out
 
 __all__ = ["FetchError", "Fetched", "ImageFetcher", "ImageSettings", "Known", "Unavailable", "allowed"]
 

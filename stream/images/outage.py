@@ -8,9 +8,10 @@ from typing import TypeVar
 
 import structlog
 
-from stream.fetched import Refused, Unavailable
 from stream.health import Health
-from stream.hosts import Host, Hosts
+from stream.images.fetched import Refused, Unavailable
+from stream.images.host import Host
+from stream.images.hosts import Hosts
 
 log = structlog.get_logger(__name__)
 

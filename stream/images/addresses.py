@@ -14,8 +14,8 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from schemas.dead_letters import Reason
-from stream.fetched import FetchError
-from stream.threads import PatientThreads
+from stream.images.fetched import FetchError
+from stream.images.threads import PatientThreads
 
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from schemas.events import Image
-from stream.fetched import Fetched, Known
+from stream.images.fetched import Fetched, Known
 
 if TYPE_CHECKING:
     from encoders.batcher import Vectors

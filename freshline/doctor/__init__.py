@@ -1,0 +1,1 @@
+"""What `freshline doctor` looks at: a file for each part of an installation."""

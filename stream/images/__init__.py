@@ -1,0 +1,1 @@
+"""Fetching a product's pictures from hosts that may be slow, ill or hostile."""
