@@ -7,7 +7,7 @@ DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
 STACK ?= embedded
 ARGS ?=
 
-.PHONY: demo install test unit model-test lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit model-test chaos lint types contracts format schemas screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -45,6 +45,10 @@ unit: install
 # The write protocol over 200,000 operations: the real code in Qdrant's local mode, minutes long.
 model-test: install
 	FRESHLINE_MODEL_OPERATIONS=200000 $(BIN)/pytest -s tests/unit/test_protocol.py
+
+# The fault tests in full: 100 killed workers and what else docs/faults.md tells, some 30 minutes. A table at the end.
+chaos: install tools
+	FRESHLINE_CHAOS=full $(BIN)/pytest tests/faults $(ARGS)
 
 lint: install
 	$(BIN)/ruff check .

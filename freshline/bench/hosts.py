@@ -89,10 +89,11 @@ class HostsBench:
     def _measure(self, hosts: PictureHosts, live: Sequence[RunningWorker], view: str, seen: Seen) -> HostsReport:
         plan = self._plan
         self._say("all hosts well, as fast as it goes")
+        idle = watch(live, [], 0, seen)
         with self._publisher() as publisher:
             for number in range(plan.burst):
                 publisher.publish(_listed(number, hosts))
-        capacity = _rate(watch(live, [], plan.burst, seen), plan.burst)
+        capacity = _rate(idle + watch(live, [], plan.burst, seen), plan.burst)
         self._say(f"one host hangs, {plan.load * capacity:.0f} events/s")
         hosts.hang(0)
         numbers = range(plan.burst, plan.burst + round(plan.load * capacity * plan.seconds))
@@ -167,8 +168,13 @@ def _listed(number: int, hosts: PictureHosts) -> Event:
 
 
 def _rate(samples: Sequence[Sample], events: int) -> float:
-    start, end = (next(each for each in samples if each.events >= share * events) for share in (WARM, END))
-    return (end.events - start.events) / max(end.use.since(start.use).wall, 1e-9)
+    first, last = (_when(samples, share * events) for share in (WARM, END))
+    start, end = samples[min(first, last - 1)], samples[last]  # a short burst is over from one to the next
+    return (end.events - start.events) / end.use.since(start.use).wall
+
+
+def _when(samples: Sequence[Sample], events: float) -> int:
+    return next(index for index, sample in enumerate(samples) if sample.events >= events)
 
 
 def _scroll(client: QdrantClient, view: str) -> Iterator[tuple[int, Payload]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from freshline.bench.hosts_report import Freshness, HostsReport
 from freshline.bench.meters import Meter, Use
 from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
@@ -119,3 +120,17 @@ def test_the_table_of_writes_names_every_way_and_case(written: WriteReport) -> N
     assert max(map(len, lines)) <= 80
     assert any(line.split() == ["counters", "timestamps"] for line in lines)
     assert any(line.split() == ["our", "messages,", "guarded", "8", "0.80", "8", "0.80"] for line in lines)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(21.4, "all complete 21 s"), (None, "not all complete")])
+def test_the_table_of_hosts_says_what_became_of_the_host_that_hung(seconds: float | None, said: str) -> None:
+    others, hanging = Freshness(950, 0.1, 1.5, 1.9), Freshness(50, 20.0, 31.0, 33.0)
+    report = HostsReport("x86_64, 2 cores", 20, 2, 600.0, 300.0, 60.0, others, hanging, 50, seconds)
+    screen = Console(file=io.StringIO(), width=80, record=True)
+    screen.print(report.table())
+    lines = screen.export_text().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["the", "other", "19", "hosts", "950", "0.10", "1.50", "1.90"] for line in lines)
+    assert any("parked: 50" in line and said in line for line in lines)
+    assert json.loads(json.dumps(report.figures()))["others"]["p99"] == 1.5
