@@ -7,7 +7,7 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Histogram
 
-Stage = Literal["decode", "encode", "query", "total"]
+Stage = Literal["decode", "encode", "words", "query", "total"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
 
@@ -18,7 +18,8 @@ class SearchMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
             "freshline_search_seconds",
-            "Time of a search in one stage; encode includes the wait for its batch, total excludes the upload.",
+            "Time of a search in one stage; encode includes the wait for its batch, words is the encoding of a text, "
+            "total excludes the upload.",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,

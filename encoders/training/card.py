@@ -58,6 +58,6 @@ def card(manifest: Manifest, *, command: str, millions: float, **figures: float)
         dimension=manifest.dimension,
         command=command,
         millions=millions,
-        **manifest.parity["fp32"].model_dump(),
+        **manifest.parity["fp32"].model_dump(include={"images", "mean_cosine", "min_cosine"}),
         **figures,
     )

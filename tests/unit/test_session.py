@@ -17,7 +17,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from encoders import session
+from encoders import runtime
 from encoders.bundle import SHIPPED, load_bundle
 from encoders.session import BUCKETS, EncoderError, ImageEncoder
 from tests.bundles import tiny_bundle
@@ -192,10 +192,10 @@ def test_a_containers_quota_is_read(tmp_path: Path, files: dict[str, str], cores
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    assert session._quota(tmp_path) == cores
+    assert runtime._quota(tmp_path) == cores
 
 
 def test_threads_follow_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_quota", lambda: 0.5)
+    monkeypatch.setattr(runtime, "_quota", lambda: 0.5)
 
-    assert session.available_cores() == 1
+    assert runtime.available_cores() == 1

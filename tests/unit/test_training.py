@@ -73,7 +73,7 @@ def test_a_pattern_covers_some_and_never_more_than_all(pattern: str) -> None:
 @needs_torch
 @pytest.mark.filterwarnings("default")  # PyTorch's exporter warns about itself
 def test_a_tiny_training_gives_a_working_bundle(tmp_path: Path) -> None:
-    from encoders.training.drawn import Plan, make
+    from encoders.training.shipped import Plan, make
 
     result = make(Plan(seed=2, steps=3, products=40, views=1, test_products=12), tmp_path)
 
