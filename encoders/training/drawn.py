@@ -85,8 +85,8 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m encoders.training.drawn", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="made if need be")
-    parser.add_argument("--products", type=int, default=6000, help="how many")
-    parser.add_argument("--views", type=int, default=1, help="street photos of each")
+    parser.add_argument("--products", type=int, default=3000, help="how many")
+    parser.add_argument("--views", type=int, default=3, help="street photos of each")
     parser.add_argument("--seed", type=int, default=1, help="another gives other products")
     parser.add_argument("--size", type=int, default=128, help="height and width in pixels")
     given = parser.parse_args()
