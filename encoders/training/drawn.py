@@ -16,13 +16,13 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from encoders.bundle import Bundle, write_bundle
+from encoders.bundle import Bundle
+from encoders.export import export_bundle
 from encoders.session import ImageEncoder, available_cores
 from encoders.training.card import card
 from encoders.training.catalogue import Catalogue, draw_catalogue, photograph_catalogue
-from encoders.training.export import prove, to_onnx
 from encoders.training.learning import train
-from encoders.training.tower import DIMENSION, SIZE, Tower
+from encoders.training.tower import SIZE, Tower
 from schemas.bundles import Resize
 
 RESIZE: Resize = "pad"
@@ -65,17 +65,13 @@ def make(plan: Plan, out: Path) -> Result:
     tower, steps = train(drawn, seed=plan.seed, steps=plan.steps, seconds=plan.minutes * 60, report=_report)
     seeds = range(_TEST_SEEDS, _TEST_SEEDS + plan.test_products)
     unseen = photograph_catalogue(seeds, size=SIZE, resize=RESIZE, processes=cores)
-    model = to_onnx(tower, SIZE)
-    pictures = np.concatenate((unseen.photos[:250], unseen.streets[:250, 0]))
-    bundle = write_bundle(
+    bundle = export_bundle(
         out,
         name="freshline-drawn",
         revision=f"{plan.seed}.{steps}",
-        dimension=DIMENSION,
-        input_size=SIZE,
-        resize=RESIZE,
-        image={"fp32": model},
-        parity={"fp32": prove(tower, model, pictures)},
+        image=tower,
+        images=[*unseen.photos[:250], *unseen.streets[:250, 0]],
+        variants=("fp32",),
     )
     ranks = ranks_of_products(ImageEncoder(bundle), unseen)
     result = Result(bundle, steps, float(np.mean(ranks < 1)), float(np.mean(ranks < 10)))
