@@ -75,7 +75,8 @@ def _drop_detours(graph: onnx.GraphProto) -> None:
     direct = {name: narrowed[node.input[0]] for name, node in back.items() if node.input[0] in narrowed}
     kept = [node for node in graph.node if node.output[0] not in back]
     for node in kept:
-        node.input[:] = [direct.get(name, name) for name in node.input]
+        joins = narrowed if node.name.startswith("graph_output_cast") else direct
+        node.input[:] = [joins.get(name, name) for name in node.input]
     kept += [node for name, node in back.items() if name not in direct]
     del graph.node[:]
     graph.node.extend(kept)
