@@ -115,10 +115,11 @@ def _photographed(seed: int, *, size: int, resize: Resize) -> tuple[Pixels, Pixe
     product = random_product(seed)
     figure = cutout(product)
     shown, street = photo(product, figure=figure), street_photo(product, seed, figure=figure)
-    return decode(_jpeg(shown), size=size, resize=resize), decode(_jpeg(street), size=size, resize=resize)
+    return decode(jpeg(shown), size=size, resize=resize), decode(jpeg(street), size=size, resize=resize)
 
 
-def _jpeg(picture: Image.Image) -> bytes:
+def jpeg(picture: Image.Image) -> bytes:
+    """A JPEG file as shops and phones make them."""
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=90)
     return buffer.getvalue()
