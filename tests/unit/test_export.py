@@ -158,3 +158,14 @@ def test_a_picture_seen_again_is_found_by_a_model_that_sees_pixels(pictures: lis
     again = parity.seen_again(pixels)
     assert again.shape == pixels.shape
     assert again.mean() < pixels.mean()
+
+
+@pytest.mark.skipif(not Path("/dev/nvidiactl").exists(), reason="no GPU on this machine")
+def test_half_precision_on_a_gpu_agrees_with_the_cpu(tmp_path: Path, pictures: list[Pixels], tower: Tower) -> None:
+    bundle = _export(tmp_path, pictures, tower, variants=("fp32", "fp16"))
+
+    encoder = ImageEncoder(bundle, device="cuda")
+
+    assert encoder.variant == "fp16"
+    vectors = encoder.encode(np.stack(pictures))
+    assert parity.cosines(vectors, parity.torch_vectors(tower, np.stack(pictures))).min() >= 0.999
