@@ -8,6 +8,7 @@ import typer
 from pydantic import ValidationError
 
 from freshline.cli import bench, demo, evaluate, publish, search, serve, setup, stack, worker
+from freshline.cli import bench, demo, export, publish, search, serve, setup, stack, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 
