@@ -17,12 +17,11 @@ import torch
 
 from encoders.backbones import image_tower
 from encoders.batcher import Batcher, Vectors
-from encoders.bundle import Bundle, write_bundle
+from encoders.export import export_bundle
 from encoders.pixels import Pixels
 from encoders.session import ImageEncoder
 from encoders.towers import ImageTower
 from encoders.training.drawing import photo, random_product
-from encoders.training.export import to_onnx
 from freshline.bench.encoder_report import LABELS, OURS, PEER, EncoderCase
 from freshline.bench.peer import Way, encoding
 
@@ -105,7 +104,8 @@ def _check(ways: dict[str, Way]) -> None:
 
 @contextmanager
 def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], folder: Path) -> Iterator[dict[str, Way]]:
-    bundle = _export(tower, folder / "bundle")
+    where = folder / "bundle"
+    bundle = export_bundle(where, name="bench", revision="1", image=tower, images=pictures, variants=["fp32"])
     session = onnxruntime.InferenceSession(bundle.image_path("fp32"), providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name
 
@@ -123,18 +123,6 @@ def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], fold
         if plan.peer is not None:
             ways[PEER] = stack.enter_context(encoding(plan.peer, bundle, pictures, BATCH, folder))
         yield ways
-
-
-def _export(tower: ImageTower, folder: Path) -> Bundle:
-    return write_bundle(
-        folder,
-        name="bench",
-        revision="1",
-        dimension=tower.dimension,
-        input_size=tower.size,
-        resize=tower.resize,
-        image={"fp32": to_onnx(tower, tower.size)},
-    )
 
 
 def _ours(encoder: ImageEncoder, pictures: Sequence[Pixels], cores: int) -> tuple[Vectors, float]:

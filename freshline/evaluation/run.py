@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder
-from encoders.text import TextEncoder
+from freshline.parts import text_encoder
 from freshline.settings import Settings
 from indexer.collections import ViewError, serving_view, view_name
 from indexer.store import LOCAL, QdrantSettings, Store, is_outage
@@ -46,7 +46,7 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
         BundleError, EncoderError, ViewError, LabelError, EvaluationError: with what to do about it.
     """
     encoder = ImageEncoder(load_bundle(bundle), device=settings.device)
-    words = TextEncoder(encoder.bundle) if encoder.bundle.manifest.text else None
+    words = text_encoder(encoder.bundle)
     local = where.gallery is not None and not where.server
     store = Store(QdrantSettings(url=LOCAL) if local else settings.qdrant())
     try:
