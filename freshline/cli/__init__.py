@@ -7,8 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import bench, demo, evaluate, publish, search, serve, setup, stack, worker
-from freshline.cli import bench, demo, export, publish, search, serve, setup, stack, worker
+from freshline.cli import bench, demo, evaluate, export, publish, search, serve, setup, stack, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(

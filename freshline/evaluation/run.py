@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder
+from freshline.parts import text_encoder
 from freshline.settings import Settings
 from indexer.collections import ViewError, serving_view, view_name
 from indexer.store import LOCAL, QdrantSettings, Store, is_outage
@@ -45,6 +46,7 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
         BundleError, EncoderError, ViewError, LabelError, EvaluationError: with what to do about it.
     """
     encoder = ImageEncoder(load_bundle(bundle), device=settings.device)
+    words = text_encoder(encoder.bundle)
     local = where.gallery is not None and not where.server
     store = Store(QdrantSettings(url=LOCAL) if local else settings.qdrant())
     try:
@@ -55,6 +57,7 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
                 encoder.encode,
                 SearchSettings(view=view, encode_batch=32),
                 SearchMetrics(CollectorRegistry()),
+                encode_text=words.encode if words else None,
             )
             async with searcher.running():
                 return await evaluate(searcher, queries, done=lambda count: report("asking", count))

@@ -71,7 +71,11 @@ def test_a_view_that_does_not_fit_is_refused(shop: Installation) -> None:
         f"error: the collection {absent!r} does not exist": shop.run("evaluate", *files, "--view", absent),
         "error: the bundle is of the space": shop.run("evaluate", "shipped", files[1], "--view", shop.view),
         "error: Qdrant at http://127.0.0.1:9 can't be reached": freshline(
-            "evaluate", *files, "--view", shop.view, env=shop.env | {"FRESHLINE_QDRANT_URL": "http://127.0.0.1:9"}
+            "evaluate",
+            *files,
+            "--view",
+            shop.view,
+            env=shop.env | {"FRESHLINE_QDRANT_URL": "http://127.0.0.1:9", "FRESHLINE_QDRANT_GRPC_PORT": "9"},
         ),
     }
 

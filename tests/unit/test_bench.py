@@ -10,9 +10,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from freshline.bench.encoder_report import LABELS as LABELS_OF_ENCODER
+from freshline.bench.encoder_report import OURS, PEER, EncoderCase, EncoderReport
 from freshline.bench.meters import Meter, Use
 from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
+from freshline.bench.soak import memory_of
 from freshline.bench.together import Sample
 from freshline.bench.workload import Workload
 from freshline.bench.write_report import LABELS, WriteCase, WriteReport
@@ -119,3 +122,39 @@ def test_the_table_of_writes_names_every_way_and_case(written: WriteReport) -> N
     assert max(map(len, lines)) <= 80
     assert any(line.split() == ["counters", "timestamps"] for line in lines)
     assert any(line.split() == ["our", "messages,", "guarded", "8", "0.80", "8", "0.80"] for line in lines)
+
+
+@pytest.fixture
+def encoded() -> EncoderReport:
+    rates = {way: [5.0, 5.0, 9.0] for way in LABELS_OF_ENCODER if way != PEER} | {OURS: [10.0, 5.0, 90.0]}
+    cases = [
+        EncoderCase("freshline/tower", 112, 128, rates),
+        EncoderCase("timm/x", 224, 512, {**rates, PEER: [1.0] * 3}),
+    ]
+    return EncoderReport("x86_64, 2 cores", 32, 3, cases, memory_of([(10, 50), (20, 100), (60, 104), (100, 102)]))
+
+
+def test_we_are_compared_with_each_way_of_encoding_in_the_same_round(encoded: EncoderReport) -> None:
+    (first, second) = encoded.figures()["models"]
+
+    assert first["ahead"]["torch"] == pytest.approx(2.0)
+    assert second["ahead"][PEER] == 10
+    assert first["per_second"][OURS] == 10
+    assert PEER not in first["ahead"]
+
+
+def test_memory_is_compared_from_after_the_warm_up_to_the_end(encoded: EncoderReport) -> None:
+    figures = encoded.figures()
+
+    assert figures["memory"] == {"warm": 75, "end": 102, "peak": 104, "events": 90}
+    assert figures["memory_growth"] == pytest.approx(102 / 75 - 1)
+
+
+def test_the_table_of_the_encoder_names_every_way_and_model(encoded: EncoderReport) -> None:
+    screen = Console(file=io.StringIO(), width=80, record=True)
+    screen.print(encoded.table())
+    lines = screen.export_text().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["fastembed,", "batches", "1", "10.00x"] for line in lines)
+    assert any(line.split() == ["PyTorch", "eager,", "batches", "5", "2.00x", "5", "2.00x"] for line in lines)

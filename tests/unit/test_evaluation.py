@@ -19,7 +19,7 @@ from freshline.evaluation.sheet import contact_sheet, sections
 from freshline.settings import Settings
 from search.evaluation import Evaluation, EvaluationError
 from search.labelled import LabelError, Query, read_gallery, read_pairs
-from tests.bundles import tiny_bundle
+from tests.bundles import tiny_bundle, tiny_words
 from tests.harness import freshline
 from tests.ring import RANKS, draw_ring
 
@@ -73,6 +73,16 @@ async def test_a_product_that_the_view_does_not_hold_is_not_found_and_counted(bu
 async def test_words_for_a_bundle_without_a_text_tower_are_an_error(bundle: Bundle, tmp_path: Path) -> None:
     with pytest.raises(EvaluationError, match=r"red bag: .*text tower"):
         await evaluated(tmp_path, [Query("red bag", None, "red bag", ("p0",))])
+
+
+async def test_words_are_asked_in_the_pictures_space(tmp_path: Path) -> None:
+    draw_ring(tmp_path)
+    tiny_bundle(tmp_path / "bundle", text=tiny_words())
+    (tmp_path / "words.csv").write_text("text,product,category\nred,p0,words\ngreen,p10,words\ngreen,p11,words\n")
+    found = await evaluated(tmp_path, read_pairs(tmp_path / "words.csv"))
+
+    assert found.ranks == [1, 1]
+    assert [hit.product_id for hit in found.answers[1].hits[:3]] == ["p11", "p10", "p9"]
 
 
 async def test_pictures_that_are_none_are_named(bundle: Bundle, tmp_path: Path) -> None:
