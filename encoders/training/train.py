@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from encoders.backbones import image_tower
 from encoders.bundle import Bundle
-from encoders.export import export_bundle
+from encoders.export import VARIANTS, export_bundle
 from encoders.towers import TextTower
 from encoders.training import words
 from encoders.training.fitting import Epoch, Fitting, Report, Towers
@@ -22,7 +22,7 @@ from encoders.training.photos import Photo
 from encoders.training.recipe import Recipe
 from encoders.training.validation import Validation
 from encoders.training.views import decoded
-from schemas.bundles import Resize
+from schemas.bundles import Resize, Variant
 
 CHECKPOINT = "checkpoint.pt"
 LOG = "training.json"
@@ -42,6 +42,7 @@ class Plan:
         catalogue: what they are asked of, by default the catalogue photos of `photos`.
         dimension: floats in a vector.
         size: height and width of the input in pixels, by default the backbone's.
+        variants: of the bundle.
         pretrained: begin with the backbone's weights from its hub, instead of random ones.
     """
 
@@ -54,6 +55,7 @@ class Plan:
     dimension: int = 256
     size: int | None = None
     pretrained: bool = True
+    variants: Sequence[Variant] = VARIANTS
 
 
 @dataclass(frozen=True)
@@ -127,5 +129,6 @@ def _export(plan: Plan, out: Path, towers: Towers, tokenizer: Tokenizer | None, 
         image=towers.image,
         text=towers.text,
         tokenizer=tokenizer,
+        variants=plan.variants,
         images=list(decoded([plan.photos[i] for i in some], size=towers.image.size, resize=towers.image.resize)),
     )
