@@ -29,7 +29,7 @@ class TextEncoder:
     def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
         self.bundle = bundle
         self._path = bundle.folder / bundle.text.file
-        self._tokenizer = Words(bundle)
+        self._tokenizer = read_tokenizer(bundle)
         self._session = open_session(self._path, "cpu", threads or available_cores())
         self._input = self._session.get_inputs()[0].name
         try:
@@ -57,28 +57,31 @@ class TextEncoder:
         return np.concatenate(parts) if parts else np.empty((0, self.dimension), np.float32)
 
     def _run(self, texts: Sequence[str]) -> Vectors:
-        vectors: Vectors = self._session.run(None, {self._input: self._tokenizer.tokens(texts)})[0]
+        vectors: Vectors = self._session.run(None, {self._input: tokens_of(self._tokenizer, texts)})[0]
         return vectors
 
 
-class Words:
-    """A bundle's tokenizer, padding and cutting to the length that its text tower takes.
+def fit(tokenizer: Tokenizer, context_length: int, pad_id: int) -> Tokenizer:
+    """The tokenizer, padding and cutting every text to `context_length` tokens."""
+    tokenizer.enable_truncation(context_length)
+    tokenizer.enable_padding(length=context_length, pad_id=pad_id, pad_token=tokenizer.id_to_token(pad_id) or "[PAD]")
+    return tokenizer
+
+
+def tokens_of(tokenizer: Tokenizer, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Texts as int64 (n, context_length), by a tokenizer that was fitted."""
+    return np.array([encoding.ids for encoding in tokenizer.encode_batch(list(texts))], np.int64)
+
+
+def read_tokenizer(bundle: Bundle) -> Tokenizer:
+    """A bundle's tokenizer, fitted to its text tower.
 
     Raises:
         BundleError: it can't be read.
     """
-
-    def __init__(self, bundle: Bundle) -> None:
-        text = bundle.text
-        path = bundle.folder / text.tokenizer
-        try:
-            self._tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
-        except Exception as error:  # the library raises nothing finer
-            raise BundleError(f"{path}: no tokenizer: {error}") from None
-        self._tokenizer.enable_truncation(text.context_length)
-        self._tokenizer.enable_padding(length=text.context_length, pad_id=text.pad_id)
-
-    def tokens(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
-        """Texts as int64 (n, context_length)."""
-        found = self._tokenizer.encode_batch(list(texts))
-        return np.array([encoding.ids for encoding in found], np.int64)
+    path = bundle.folder / bundle.text.tokenizer
+    try:
+        tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
+    except Exception as error:  # the library raises nothing finer
+        raise BundleError(f"{path}: no tokenizer: {error}") from None
+    return fit(tokenizer, bundle.text.context_length, bundle.text.pad_id)

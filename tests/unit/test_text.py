@@ -14,7 +14,7 @@ import pytest
 from encoders.bundle import BundleError, load_bundle
 from encoders.runtime import EncoderError
 from encoders.session import ImageEncoder
-from encoders.text import TextEncoder, Words
+from encoders.text import TextEncoder, read_tokenizer, tokens_of
 from tests.bundles import tiny_bundle, tiny_words
 
 
@@ -44,7 +44,7 @@ def test_any_number_of_texts_gives_as_many_vectors(folder: Path, count: int) -> 
 
 
 def test_texts_are_padded_and_cut_to_what_the_tower_takes(folder: Path) -> None:
-    tokens = Words(load_bundle(folder)).tokens(["red", "", "red green blue red green"])
+    tokens = tokens_of(read_tokenizer(load_bundle(folder)), ["red", "", "red green blue red green"])
 
     assert tokens.dtype == np.int64
     assert tokens.tolist() == [[2, 0, 0, 0], [0, 0, 0, 0], [2, 3, 4, 2]]
