@@ -10,13 +10,12 @@ from __future__ import annotations
 import argparse
 import csv
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from PIL import Image
 from rich.progress import track
 
 from encoders.session import available_cores
@@ -37,7 +36,7 @@ def draw_folder(
 ) -> Path:
     """Draw `products`, each with its catalogue photo and `views` street photos, and write the table.
 
-    A catalogue photo's title is the shop's, a street photo's is what its shopper would call the product.
+    Titles are the drawn shop's words, some by other names that shoppers use; the same for all of a product's photos.
 
     Args:
         folder: made if need be; what it holds of the same names is replaced.
@@ -63,19 +62,15 @@ def draw_folder(
 def _draw(seed: int, *, folder: Path, views: int, size: int) -> list[Row]:
     product = random_product(seed)
     figure = cutout(product, size)
-    name = f"{product.category}-{seed}"
-    pictures = [("catalogue", product.title, photo(product, size, figure))]
-    for view in range(views):
-        words = asked_for(product, random.Random(seed * 1000 + view))
-        pictures.append(("street", words, street_photo(product, seed * 1000 + view, size, figure)))
-    return list(_saved(folder, name, product.category, pictures))
-
-
-def _saved(folder: Path, name: str, category: str, pictures: list[tuple[str, str, Image.Image]]) -> Iterator[Row]:
-    for number, (kind, title, picture) in enumerate(pictures):
+    name, title = f"{product.category}-{seed}", asked_for(product, random.Random(seed))
+    pictures = [("catalogue", photo(product, size, figure))]
+    pictures += [("street", street_photo(product, seed * 1000 + view, size, figure)) for view in range(views)]
+    rows = []
+    for number, (kind, picture) in enumerate(pictures):
         image = f"{kind}/{name}-{number}.jpg"
         picture.save(folder / image, "JPEG", quality=92)
-        yield image, name, title, category, kind
+        rows.append((image, name, title, product.category, kind))
+    return rows
 
 
 def _write_table(path: Path, rows: Iterable[Row]) -> Path:
@@ -90,8 +85,8 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(prog="python -m encoders.training.drawn", description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="made if need be")
-    parser.add_argument("--products", type=int, default=3000, help="how many")
-    parser.add_argument("--views", type=int, default=3, help="street photos of each")
+    parser.add_argument("--products", type=int, default=6000, help="how many")
+    parser.add_argument("--views", type=int, default=1, help="street photos of each")
     parser.add_argument("--seed", type=int, default=1, help="another gives other products")
     parser.add_argument("--size", type=int, default=128, help="height and width in pixels")
     given = parser.parse_args()

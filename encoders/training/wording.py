@@ -59,11 +59,11 @@ _PATTERNS: dict[str, tuple[str, ...]] = {
     "diamond": ("with diamonds", "argyle"),
     "faded": ("ombre", "gradient"),
 }
-_OTHERWISE = 0.4
+_OTHERWISE = 0.3
 
 
 def asked_for(product: DrawnProduct, rng: random.Random) -> str:
-    """What a shopper calls it: mostly the shop's words, each now and then by another name: "polka dot cup teal"."""
+    """What a shopper calls it: mostly the shop's words, each now and then by another name: "teal cup polka dot"."""
     pattern = "" if product.pattern == "plain" else product.pattern
     words = [
         _named(product.colours[0], _COLOURS, rng) or product.colours[0],

@@ -10,6 +10,9 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from torch import nn
 from torch.nn import functional
 
+from encoders import towers
+from encoders.training.english import other_number
+
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 CONTEXT_LENGTH = 32
 _WIDTH = 192
@@ -17,7 +20,7 @@ _WIDTH = 192
 _OTHER_NUMBER, _LEFT_OUT = 0.4, 0.2
 
 
-class TextTower(nn.Module):
+class TextTower(towers.TextTower):
     """A bag of subwords: their mean and maximum through two layers, so that the order of the words can't matter.
 
     Args:
@@ -89,20 +92,3 @@ def typed(title: str, rng: random.Random) -> str:
         words[place] = other_number(words[place])
     rng.shuffle(words)
     return " ".join(words)
-
-
-def other_number(word: str) -> str:
-    """The plural of an English singular and the other way round, as far as plain rules go: shirt, shirts."""
-    if word.endswith("s") and not word.endswith("ss"):
-        return _singular(word)
-    if word.endswith(("ss", "x", "z", "ch", "sh")):
-        return f"{word}es"
-    if word.endswith("y") and word[-2:-1] not in "aeiou":
-        return f"{word[:-1]}ies"
-    return f"{word}s"
-
-
-def _singular(word: str) -> str:
-    if word.endswith(("sses", "xes", "ches", "shes")):
-        return word[:-2]
-    return f"{word[:-3]}y" if word.endswith("ies") else word[:-1]

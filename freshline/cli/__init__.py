@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import bench, demo, publish, search, serve, setup, stack, train, worker
+from freshline.cli import bench, demo, evaluate, publish, search, serve, setup, stack, train, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
 app.command()(train.train)
+app.command()(evaluate.evaluate)
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from encoders.training.english import other_number, plural
+
 pytestmark = pytest.mark.skipif(
     (importlib.util.find_spec("torch") is None or importlib.util.find_spec("tokenizers") is None)
     and "CI" not in os.environ,
@@ -71,10 +73,9 @@ def test_a_plural_is_its_singular_and_an_ending() -> None:
     [("shirt", "shirts"), ("dress", "dresses"), ("watch", "watches"), ("vase", "vases"), ("city", "cities")],
 )
 def test_number_goes_both_ways(one: str, many: str) -> None:
-    from encoders.training.words import other_number
-
     assert other_number(one) == many
     assert other_number(many) == one
+    assert plural(one) == plural(many) == many
 
 
 def test_titles_are_typed_in_every_order_and_never_empty() -> None:

@@ -1,27 +1,14 @@
-"""The drawn catalogue is the same for everybody, and what is trained on it is a working bundle."""
+"""The drawn catalogue is the same for everybody."""
 
 from __future__ import annotations
-
-import importlib.util
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from encoders.bundle import load_bundle
-from encoders.pixels import decode
-from encoders.session import ImageEncoder
-from encoders.training.catalogue import _jpeg
 from encoders.training.drawing import COLOURS, cutout, photo, random_product
 from encoders.training.patterns import PATTERNS
 from encoders.training.shapes import SHAPES
 from encoders.training.street import street_photo
-
-needs_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None and "CI" not in os.environ,
-    reason="PyTorch is not installed (extra `train`)",
-)
 
 
 def test_a_product_is_designed_by_its_seed() -> None:
@@ -68,34 +55,3 @@ def test_a_pattern_covers_some_and_never_more_than_all(pattern: str) -> None:
     assert coverage.min() >= 0
     assert coverage.max() <= 1
     assert pattern == "plain" or 0.05 < coverage.mean() < 0.95
-
-
-@needs_torch
-@pytest.mark.filterwarnings("default")  # PyTorch's exporter warns about itself
-def test_a_tiny_training_gives_a_working_bundle(tmp_path: Path) -> None:
-    from encoders.training.shipped import Plan, make
-
-    result = make(Plan(seed=2, steps=3, products=40, views=1, test_products=12), tmp_path)
-
-    assert result.steps == 3
-    assert 0 <= result.recall_at_1 <= result.recall_at_10 <= 1
-    bundle = load_bundle(tmp_path)
-    assert bundle.manifest.revision == "2.3"
-    assert bundle.manifest.parity["fp32"].min_cosine >= 0.9999
-    encoder = ImageEncoder(bundle)
-    pictures = [decode(_jpeg(photo(random_product(i))), size=encoder.size, resize=encoder.resize) for i in range(3)]
-    assert encoder.encode(np.stack(pictures)).shape == (3, bundle.manifest.dimension)
-    assert "--seed 2 --steps 3 --products 40" in (tmp_path / "MODEL_CARD.md").read_text()
-
-
-@needs_torch
-def test_time_that_is_up_ends_the_training() -> None:
-    from encoders.training.catalogue import Catalogue
-    from encoders.training.learning import train
-
-    photos = np.zeros((4, 112, 112, 3), np.uint8)
-    catalogue = Catalogue(["mug"] * 4, photos, photos[:, None])
-
-    _, steps = train(catalogue, seed=0, steps=10**6, seconds=0.3, report=lambda step, loss: None)
-
-    assert steps < 100
