@@ -11,6 +11,7 @@ from typing import Literal
 
 Kind = Literal["catalogue", "street"]
 
+_KINDS: dict[str, Kind] = {"catalogue": "catalogue", "street": "street"}
 _IMAGE, _PRODUCT, _TITLE = ("image", "iconic"), ("product", "label", "class_id"), ("title", "name")
 
 
@@ -130,6 +131,6 @@ def _text(where: str, row: dict[str, str], column: str) -> str:
 
 def _kind(where: str, row: dict[str, str], default: Kind) -> Kind:
     value = (row.get("kind") or default).strip()
-    if value == "catalogue" or value == "street":  # noqa: PLR1714 (mypy narrows each)
-        return value
-    raise TableError(f"{where}: kind is {value!r}, neither 'catalogue' nor 'street'")
+    if value not in _KINDS:
+        raise TableError(f"{where}: kind is {value!r}, neither 'catalogue' nor 'street'")
+    return _KINDS[value]

@@ -55,7 +55,7 @@ class Views:
         return torch.stack(views).permute(0, 2, 3, 1)
 
 
-class Jpeg(v2.Transform):
+class Jpeg(v2.Transform):  # type: ignore[misc]  # torchvision has no types
     """Through JPEG and back, with Pillow (torchvision's own is to go); uint8 (3, h, w)."""
 
     def __init__(self, worst: int, best: int) -> None:

@@ -48,7 +48,9 @@ def train(
     validate: Annotated[Path | None, typer.Option(help="CSV of photos to validate with after each epoch.")] = None,
     hold_out: Annotated[
         float | None,
-        typer.Option(min=0, max=0.5, help="Share of the photos to validate with.", show_default="0.2 without --validate"),
+        typer.Option(
+            min=0, max=0.5, help="Share of the photos to validate with.", show_default="0.2 without --validate"
+        ),
     ] = None,
     fold: Annotated[int, typer.Option(min=0, help="Which such share, for cross-validation.")] = 0,
     backbone: Annotated[
