@@ -27,6 +27,10 @@ class ResumeError(ValueError):
     """A checkpoint that another training wrote; the message says what differs."""
 
 
+class DeviceError(RuntimeError):
+    """The device that was asked for can't be had."""
+
+
 @dataclass(frozen=True)
 class Epoch:
     """What an epoch came to; `score` is that of the averaged weights, None without validation."""
@@ -63,7 +67,10 @@ class Fitting:
         products: how many there are.
         recipe: of the training.
         validation: after each epoch, if any.
-        device: where to compute.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        DeviceError: PyTorch sees no GPU.
     """
 
     def __init__(
@@ -76,6 +83,8 @@ class Fitting:
         validation: Validation | None = None,
         device: str = "cpu",
     ) -> None:
+        if device != "cpu" and not torch.cuda.is_available():
+            raise DeviceError(f"{device}: PyTorch {torch.__version__} sees no GPU here")
         torch.manual_seed(recipe.seed)
         self._recipe, self._lessons, self._validation = recipe, lessons, validation
         self._device, self._type = torch.device(device), _type(recipe, device)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -77,7 +77,10 @@ def split(photos: Sequence[Photo], share: float, fold: int = 0) -> tuple[list[Ph
 
 
 def with_catalogue(photos: Sequence[Photo]) -> list[Photo]:
-    """Let a product's first photo stand for its catalogue photo where it has none; every product needs two photos.
+    """Fill in what photos lack, and see that every product has two.
+
+    A product's first photo stands for its catalogue photo where it has none; a photo without a title takes its
+    product's.
 
     Raises:
         TableError: naming a product with one photo, or saying that there is but one product.
@@ -89,18 +92,16 @@ def with_catalogue(photos: Sequence[Photo]) -> list[Photo]:
     if lonely:
         more = f" (and {len(lonely) - 1} more)" if len(lonely) > 1 else ""
         raise TableError(f"product {lonely[0]!r} has one photo{more}: two of each product are needed")
-    return list(_promoted(photos))
+    return list(_completed(photos))
 
 
-def _promoted(photos: Iterable[Photo]) -> Iterator[Photo]:
-    photos = list(photos)
+def _completed(photos: Sequence[Photo]) -> Iterator[Photo]:
     shown = {photo.product for photo in photos if photo.kind == "catalogue"}
+    titles = {photo.product: photo.title for photo in reversed(photos) if photo.title}
     for photo in photos:
-        if photo.product in shown:
-            yield photo
-        else:
-            shown.add(photo.product)
-            yield Photo(photo.path, photo.product, "catalogue", photo.title)
+        kind: Kind = photo.kind if photo.product in shown else "catalogue"
+        shown.add(photo.product)
+        yield replace(photo, kind=kind, title=photo.title or titles.get(photo.product))
 
 
 def _rows(table: Path, rows: csv.DictReader[str], kind: Kind) -> Iterator[Photo]:

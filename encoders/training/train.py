@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from tokenizers import Tokenizer
 from encoders.backbones import image_tower
 from encoders.bundle import Bundle
 from encoders.export import VARIANTS, export_bundle
+from encoders.runtime import available_cores
 from encoders.towers import TextTower
 from encoders.training import words
 from encoders.training.fitting import Epoch, Fitting, Report, Towers
@@ -81,10 +83,13 @@ def train(
 
     Raises:
         BackboneError: no such backbone, or a checkpoint that is none.
+        DeviceError: PyTorch sees no GPU.
         ResumeError: the checkpoint is of another plan.
         TableError: a photo that is no picture, or a query for a product without a catalogue photo.
         ParityError: the exported model is not the trained one.
     """
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(available_cores())  # PyTorch doesn't see a container's quota
     torch.manual_seed(plan.recipe.seed)
     image = image_tower(plan.backbone, dimension=plan.dimension, size=plan.size, pretrained=plan.pretrained)
     text, tokenizer = _words(plan, image.dimension)

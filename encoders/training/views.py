@@ -14,7 +14,7 @@ from PIL import Image
 from torchvision.transforms import v2
 
 from encoders.pixels import ImageError, Pixels, decode
-from encoders.session import available_cores
+from encoders.runtime import available_cores
 from encoders.training.photos import Photo, TableError
 from schemas.bundles import Resize
 

@@ -40,6 +40,13 @@ class PrecisionName(StrEnum):
     MIXED = "mixed"
 
 
+class DeviceName(StrEnum):
+    """Where to compute."""
+
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
 def train(
     table: Table,
     *,
@@ -72,7 +79,7 @@ def train(
     patience: Annotated[int, typer.Option(min=0, help="Stop after so many epochs without a better MRR.")] = 0,
     seed: Annotated[int, typer.Option(help="Of all that is random.")] = 0,
     precision: Annotated[PrecisionName, typer.Option(help="What to compute in.")] = PrecisionName.MIXED,
-    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    device: Annotated[DeviceName, typer.Option(help="Where to compute.")] = DeviceName.CPU,
     helpers: Annotated[int, typer.Option(min=0, help="Processes that vary pictures beside the training.")] = 0,
     resume: Annotated[bool, typer.Option(help="Go on from OUT/checkpoint.pt.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -83,7 +90,7 @@ def train(
     """
     from encoders.backbones import BackboneError
     from encoders.parity import ParityError
-    from encoders.training.fitting import ResumeError
+    from encoders.training.fitting import DeviceError, ResumeError
     from encoders.training.photos import TableError
     from encoders.training.recipe import Recipe
     from encoders.training.train import Plan
@@ -105,8 +112,8 @@ def train(
         photos, queries, shown = _photos(table, catalogue, validate, hold_out, fold)
         plan = Plan(photos, backbone, recipe, name, queries, shown, dimension, size, pretrained)
         with _bar(epochs) as bar:
-            trained = run(plan, out, device=device, helpers=helpers, resume=resume, report=bar)
-    except (TableError, BackboneError, ParityError, ResumeError) as error:
+            trained = run(plan, out, device=device.value, helpers=helpers, resume=resume, report=bar)
+    except (TableError, BackboneError, DeviceError, ParityError, ResumeError) as error:
         raise Failure(str(error)) from error
     except KeyboardInterrupt:
         Console(stderr=True).print(f"stopped; --resume goes on after the last whole epoch in {out}")

@@ -82,6 +82,14 @@ def test_the_first_photo_stands_for_a_missing_catalogue_photo() -> None:
     assert [photo.kind for photo in photos] == ["catalogue", "street", "street", "catalogue", "street", "street"]
 
 
+def test_a_photo_without_a_title_takes_its_products() -> None:
+    titled = Photo(Path("a.jpg"), "a", "catalogue", "Red shoe")
+
+    photos = with_catalogue([*street("a", 1), titled, *street("b", 2)])
+
+    assert [photo.title for photo in photos] == ["Red shoe", "Red shoe", None, None]
+
+
 def test_folds_hold_out_each_street_photo_once_and_in_a_row() -> None:
     photos = [shop("a"), *street("a", 10), shop("b"), *street("b", 7)]
 

@@ -224,6 +224,10 @@ def test_the_command_makes_a_bundle(shop: Path, tmp_path: Path) -> None:
         (["--catalogue", "none.csv"], "none.csv: No such file"),
         (["--resume"], "checkpoint.pt"),
         (["--fold", "5"], "--fold 5"),
+        (["--validate", "v.csv", "--hold-out", "0.1"], "--validate and --hold-out"),
+        pytest.param(
+            ["--device", "cuda"], "sees no GPU", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU")
+        ),
     ],
 )
 def test_what_the_command_can_t_do_is_said(shop: Path, tmp_path: Path, options: list[str], named: str) -> None:
