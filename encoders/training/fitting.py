@@ -91,7 +91,11 @@ class Fitting:
         self._towers = towers.to(self._device).to(memory_format=torch.channels_last)
         self._averaged = AveragedModel(towers, avg_fn=self._average, use_buffers=True).eval()
         self._objective = Objective(
-            recipe.loss, products=products, dimension=towers.image.dimension, search=recipe.search
+            recipe.loss,
+            products=products,
+            dimension=towers.image.dimension,
+            search=recipe.search,
+            temperature=recipe.temperature,
         ).to(self._device)
         self._optimizer = torch.optim.AdamW(_groups(towers, self._objective, recipe.decay), lr=recipe.rate)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._type == torch.float16)

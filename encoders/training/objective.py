@@ -10,8 +10,6 @@ from torch import nn
 
 Loss = Literal["cosface", "arcface", "multi-similarity", "supcon"]
 
-_TEMPERATURE = 0.07
-
 
 class Objective(nn.Module):
     """A metric loss over all pictures, and a contrastive one from street photos to the catalogue, as in a search.
@@ -22,13 +20,14 @@ class Objective(nn.Module):
         products: how many there are.
         dimension: of the vectors.
         search: the weight of the contrastive loss.
+        temperature: of the contrastive losses.
     """
 
-    def __init__(self, loss: Loss, *, products: int, dimension: int, search: float) -> None:
+    def __init__(self, loss: Loss, *, products: int, dimension: int, search: float, temperature: float = 0.07) -> None:
         super().__init__()
-        self._metric = _metric(loss, products, dimension)
+        self._metric = _metric(loss, products, dimension, temperature)
         self._miner = miners.MultiSimilarityMiner() if loss == "multi-similarity" else None
-        self._contrast = losses.SupConLoss(_TEMPERATURE)
+        self._contrast = losses.SupConLoss(temperature)
         self._search = search
 
     def forward(self, vectors: torch.Tensor, products: torch.Tensor, street: torch.Tensor) -> torch.Tensor:
@@ -55,7 +54,7 @@ class Objective(nn.Module):
         return both
 
 
-def _metric(loss: Loss, products: int, dimension: int) -> Any:
+def _metric(loss: Loss, products: int, dimension: int, temperature: float) -> Any:
     match loss:
         case "cosface":
             return losses.CosFaceLoss(num_classes=products, embedding_size=dimension, margin=0.2, scale=20)
@@ -64,4 +63,4 @@ def _metric(loss: Loss, products: int, dimension: int) -> Any:
         case "multi-similarity":
             return losses.MultiSimilarityLoss()
         case "supcon":
-            return losses.SupConLoss(_TEMPERATURE)
+            return losses.SupConLoss(temperature)

@@ -27,10 +27,11 @@ class Photo:
     product: str
     kind: Kind
     title: str | None = field(default=None, compare=False)
+    category: str | None = field(default=None, compare=False)
 
 
 def read_photos(table: Path, kind: Kind = "street") -> list[Photo]:
-    """Read a CSV with the columns `image` (relative to the CSV) and `product`, and perhaps `title` and `kind`.
+    """Read a CSV: `image` (relative to the CSV) and `product`, and perhaps `title`, `category` and `kind`.
 
     `product` may also be called `label` or `class_id`, `image` `iconic`, `title` `name`.
 
@@ -114,7 +115,8 @@ def _rows(table: Path, rows: csv.DictReader[str], kind: Kind) -> Iterator[Photo]
         if not path.is_file():
             raise TableError(f"{where}: {image}: no file {path}")
         words = (row[title] or "").strip() if title else ""
-        yield Photo(path, _text(where, row, product), _kind(where, row, kind), words or None)
+        category = (row.get("category") or "").strip() or None
+        yield Photo(path, _text(where, row, product), _kind(where, row, kind), words or None, category)
 
 
 def _column(table: Path, columns: Sequence[str], names: tuple[str, ...]) -> str:

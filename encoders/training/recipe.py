@@ -24,6 +24,9 @@ class Recipe:
         decay: of weights.
         loss: the metric loss.
         search: the weight of the contrastive loss from street photos to the catalogue.
+        temperature: of the contrastive losses: the lower, the more the likest of the others count.
+        together: street photos of a product in one batch, at most.
+        vary: how strongly pictures are varied: 0 hardly, 1 as phones do.
         words: the weight of the contrastive loss between pictures and titles.
         average: of the averaged weights, the share that each step keeps; they are the result.
         small: the share of the input's size at which the first epochs are learnt, in less time.
@@ -42,6 +45,9 @@ class Recipe:
     loss: Loss = "cosface"
     search: float = 0.5
     words: float = 1.0
+    temperature: float = 0.07
+    together: int = 5
+    vary: float = 1.0
     average: float = 0.998
     small: float = 0.625
     large: float = 0.875

@@ -39,9 +39,11 @@ class Views:
         photos: to learn from.
         size: height and width of the tower's input.
         resize: how production brings pictures to it.
+        vary: how strongly, 0 to 1.
     """
 
-    def __init__(self, photos: Sequence[Photo], *, size: int, resize: Resize) -> None:
+    def __init__(self, photos: Sequence[Photo], *, size: int, resize: Resize, vary: float = 1.0) -> None:
+        self._vary = vary
         pixels = decoded(photos, size=round(size * _MARGIN), resize=resize)
         self._pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         self._street = [photo.kind == "street" for photo in photos]
@@ -50,7 +52,7 @@ class Views:
         """Some of the photos, varied at random: uint8 (n, size, size, 3). Equal seeds give equal pictures."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            street, shop = street_view(size), shop_view(size)
+            street, shop = street_view(size, self._vary), shop_view(size, self._vary)
             views = [(street if self._street[i] else shop)(self._pictures[i]) for i in chosen]
         return torch.stack(views).permute(0, 2, 3, 1)
 
@@ -73,30 +75,30 @@ class Jpeg(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
 
 
-def street_view(size: int) -> v2.Transform:
+def street_view(size: int, vary: float = 1.0) -> v2.Transform:
     """What phones do to a product: nearness, turn, light, colour cast, blur, compression, and what is in the way."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(size, scale=(0.25, 1), ratio=(0.7, 1.4), antialias=True),
+            v2.RandomResizedCrop(size, scale=(1 - 0.75 * vary, 1), ratio=(0.7**vary, 1.4**vary), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.RandomRotation(25, interpolation=_SMOOTH)], p=0.5),
-            v2.ColorJitter(brightness=0.4, contrast=0.4, saturation=0.4),
-            v2.RandomApply([v2.ColorJitter(hue=0.02)], p=0.3),
-            v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.15),
-            v2.RandomApply([Jpeg(30, 90)], p=0.2),
-            v2.RandomErasing(p=0.4, scale=(0.02, 0.25), value="random"),
+            v2.RandomApply([v2.RandomRotation(25 * vary, interpolation=_SMOOTH)], p=0.5),
+            v2.ColorJitter(brightness=0.4 * vary, contrast=0.4 * vary, saturation=0.4 * vary),
+            v2.RandomApply([v2.ColorJitter(hue=0.02)], p=0.3 * vary),
+            v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.15 * vary),
+            v2.RandomApply([Jpeg(30, 90)], p=0.2 * vary),
+            v2.RandomErasing(p=0.4 * vary, scale=(0.02, 0.25), value="random"),
         ]
     )
 
 
-def shop_view(size: int) -> v2.Transform:
+def shop_view(size: int, vary: float = 1.0) -> v2.Transform:
     """A product's own photo changes less: it is always taken with care."""
     return v2.Compose(
         [
-            v2.RandomResizedCrop(size, scale=(0.5, 1), ratio=(0.8, 1.25), antialias=True),
+            v2.RandomResizedCrop(size, scale=(1 - 0.5 * vary, 1), ratio=(0.8**vary, 1.25**vary), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.RandomRotation(15, interpolation=_SMOOTH, fill=255)], p=0.5),
-            v2.ColorJitter(brightness=0.25, contrast=0.25, saturation=0.25),
+            v2.RandomApply([v2.RandomRotation(15 * vary, interpolation=_SMOOTH, fill=255)], p=0.5),
+            v2.ColorJitter(brightness=0.25 * vary, contrast=0.25 * vary, saturation=0.25 * vary),
         ]
     )
 

@@ -14,8 +14,8 @@ from typer.testing import CliRunner
 
 from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder
-from encoders.training.catalogue import _jpeg
 from encoders.training.drawing import photo, random_product
+from encoders.training.unseen import jpeg
 from freshline.cli import app
 from freshline.cli.errors import Failure
 
@@ -30,7 +30,7 @@ from encoders.towers import ImageTower
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("photos")
     for seed in range(8):
-        (folder / f"{seed}.jpg").write_bytes(_jpeg(photo(random_product(seed), 64)))
+        (folder / f"{seed}.jpg").write_bytes(jpeg(photo(random_product(seed), 64)))
     (folder / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")
     return folder
 
