@@ -65,6 +65,7 @@ def export_bundle(
 
     Raises:
         ValueError: no images, or of another size.
+        ConversionError: the model, or a variant of it, can't be brought into ONNX.
         ParityError: fp32 or the text tower does not give the original's vectors.
         BundleError: a field that the manifest does not allow.
     """
