@@ -46,7 +46,7 @@ unit: install
 model-test: install
 	FRESHLINE_MODEL_OPERATIONS=200000 $(BIN)/pytest -s tests/unit/test_protocol.py
 
-# Memory over 200,000 encoded pictures, quarter of an hour long.
+# Memory over 200,000 encoded pictures: minutes long.
 memory-test: install
 	FRESHLINE_MEMORY_PICTURES=200000 $(BIN)/pytest -s tests/benchmarks/test_encoder_memory.py
 
