@@ -148,4 +148,4 @@ def _words(
 def _hold(cosine: float, what: str) -> None:
     least = parity.LEAST_COSINE["fp32"]
     if cosine < least:
-        raise ParityError(f"{what}: cosine {cosine:.6f} between PyTorch and ONNX Runtime, under {least}")
+        raise ParityError(f"{what}: cosine {cosine:.6f} to the original, under {least}")
