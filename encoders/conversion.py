@@ -16,6 +16,7 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from encoders.pixels import Pixels
 from encoders.towers import ImageTower, TextTower
@@ -72,7 +73,10 @@ def half(model: bytes) -> bytes:
         converted = convert_float_to_float16(
             graph, keep_io_types=True, node_block_list=ends, op_block_list=DEFAULT_OP_BLOCK_LIST
         )
-    _drop_detours(converted.graph)
+        _drop_detours(converted.graph)
+        tidy = OnnxModel(converted)
+        tidy.prune_graph()
+        tidy.topological_sort()
     return bytes(converted.SerializeToString())
 
 
@@ -86,7 +90,7 @@ def _drop_detours(graph: onnx.GraphProto) -> None:
         joins = narrowed if node.name.startswith("graph_output_cast") else direct
         node.input[:] = [joins.get(name, name) for name in node.input]
     kept += [node for name, node in back.items() if name not in direct]
-    del graph.node[:]
+    del graph.node[:], graph.value_info[:]  # these are hints only, and some are wrong now
     graph.node.extend(kept)
 
 

@@ -88,6 +88,7 @@ def test_half_precision_is_half_the_size_and_fits_float32_around_it(whole: bytes
     half = conversion.half(whole)
 
     assert len(half) < 0.6 * len(whole)
+    onnx.checker.check_model(onnx.load_from_string(half), full_check=True)
     session = onnxruntime.InferenceSession(half, providers=["CPUExecutionProvider"])
     assert [each.type for each in session.get_inputs()] == ["tensor(uint8)"]
     assert [each.type for each in session.get_outputs()] == ["tensor(float)"]
