@@ -7,7 +7,7 @@ DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
 STACK ?= embedded
 ARGS ?=
 
-.PHONY: demo install test unit model-test lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit model-test memory-test lint types contracts format schemas screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -45,6 +45,10 @@ unit: install
 # The write protocol over 200,000 operations: the real code in Qdrant's local mode, minutes long.
 model-test: install
 	FRESHLINE_MODEL_OPERATIONS=200000 $(BIN)/pytest -s tests/unit/test_protocol.py
+
+# Memory over 200,000 encoded pictures: minutes long.
+memory-test: install
+	FRESHLINE_MEMORY_PICTURES=200000 $(BIN)/pytest -s tests/benchmarks/test_encoder_memory.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -26,7 +26,8 @@ def image_tower(
     """Make a tower, in evaluation mode.
 
     Args:
-        name: `timm/<name>`, `open_clip/<name>[:pretrained]`, `freshline/tower`, or the path of a checkpoint.
+        name: `timm/<name>`, `open_clip/<name>[:pretrained]`, `freshline/tower`, or a checkpoint: its file, or the
+            folder that `freshline train` wrote.
         dimension: floats in a vector, by default what the model gives; another is a projection on top.
         size: height and width of the input in pixels, by default the model's own.
         checkpoint: weights from `save_checkpoint` for a tower of this name.
@@ -53,10 +54,10 @@ def model(
     Raises:
         BackboneError: no such model, no way to its hub, or a checkpoint that doesn't fit.
     """
-    if Path(name).is_file():
-        fields = read_checkpoint(Path(name))
+    if (path := _file(name)) is not None:
+        fields = read_checkpoint(path)
         found = _named(fields["backbone"], fields["dimension"], fields["size"], pretrained=False, words=False)
-        return _with_weights(found, fields["tower"], Path(name))
+        return _with_weights(found, fields["tower"], path)
     found = _named(name, dimension, size, pretrained=pretrained and checkpoint is None, words=words)
     if checkpoint is None:
         return found
@@ -83,6 +84,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         if not isinstance(fields, dict) or field not in fields:
             raise BackboneError(f"{path}: no checkpoint of freshline train: it has no field {field!r}")
     return fields
+
+
+def _file(name: str) -> Path | None:
+    """A checkpoint's file: the one named, or that of the folder that `freshline train` wrote."""
+    paths = (Path(name), Path(name) / "checkpoint.pt")
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _with_weights(found: Model, weights: dict[str, torch.Tensor], path: Path) -> Model:
@@ -137,6 +144,7 @@ def _timm(name: str, rest: str, dimension: int | None, size: int | None, *, pret
 def _features(name: str, trunk: nn.Module, size: int) -> int:
     with fetching(f"{name} at {size} pixels", pretrained=False), torch.inference_mode():
         found = trunk(torch.zeros(1, 3, size, size))
-    if found.ndim != 2:
-        raise BackboneError(f"{name}: expected one vector a picture, got {tuple(found.shape)}")
+    if not isinstance(found, torch.Tensor) or found.ndim != 2:
+        shape = tuple(found.shape) if isinstance(found, torch.Tensor) else type(found).__name__
+        raise BackboneError(f"{name}: expected one vector a picture, got {shape}")
     return int(found.shape[1])

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import re
+import string
+from collections.abc import Callable
 from typing import Any
 
 import open_clip
 import torch
-from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode, default_bpe
+from open_clip.tokenizer import SimpleTokenizer, bytes_to_unicode, default_bpe, get_clean_fn
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
 from torch import nn
 from torch.nn import functional
@@ -92,15 +95,33 @@ def _words(trunk: nn.Module, image: TrunkTower, architecture: str) -> Words:
     """The text tower, with the projection of the image tower, in whose space it is."""
     with fetching(f"open_clip/{architecture}: its tokenizer", pretrained=True):
         own = open_clip.get_tokenizer(architecture)
-    tokenizer, pad_id = (clip_tokenizer(), 0) if isinstance(own, SimpleTokenizer) else _hugging_face(own)
+    tokenizer, pad_id = (clip_tokenizer(), 0) if isinstance(own, SimpleTokenizer) else _hugging_face(own, architecture)
     tower = _TextTower(trunk, image.head, image.dimension, int(own.context_length), pad_id)
     return Words(tower.eval(), tokenizer, lambda texts: own(texts).numpy())
 
 
-def _hugging_face(own: Any) -> tuple[Tokenizer, int]:
-    """A tokenizer of the package transformers, and its padding. Where open_clip does more, the proof will tell."""
+def _hugging_face(own: Any, name: str) -> tuple[Tokenizer, int]:
+    """A tokenizer of the package transformers with open_clip's cleaning before it, and its padding."""
+    if own.strip_sep_token or own.tokenizer_mode:
+        raise BackboneError(f"open_clip/{name}: its tokenizer does what no tokenizer.json can: leave the words out")
     tokenizer = Tokenizer.from_str(own.tokenizer.backend_tokenizer.to_str())
+    steps = [cleaning(own.clean_fn), *([tokenizer.normalizer] if tokenizer.normalizer else [])]
+    tokenizer.normalizer = normalizers.Sequence(steps)
     return tokenizer, int(own.tokenizer.pad_token_id)
+
+
+def cleaning(function: Callable[[str], str]) -> normalizers.Normalizer:
+    """What one of open_clip's cleaning functions does, but for the mending of broken encodings."""
+    steps = [normalizers.NFC(), *_mending()]
+    if function is get_clean_fn("canonicalize"):
+        steps += [normalizers.Replace("_", " "), normalizers.Replace(Regex(f"[{re.escape(string.punctuation)}]"), "")]
+    if function is not get_clean_fn("whitespace"):
+        steps.append(normalizers.Lowercase())
+    return normalizers.Sequence([*steps, normalizers.Replace(Regex(r"\s+"), " "), normalizers.Strip()])
+
+
+def _mending() -> list[normalizers.Normalizer]:
+    return [normalizers.Replace(wrong, right) for wrong, right in (_QUOTES | _ENTITIES).items()]
 
 
 def clip_tokenizer() -> Tokenizer:
@@ -112,8 +133,7 @@ def clip_tokenizer() -> Tokenizer:
     start, end = "<start_of_text>", "<end_of_text>"
     vocabulary = {piece: number for number, piece in enumerate([*pieces, start, end])}
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, end_of_word_suffix="</w>", fuse_unk=False))
-    mended = [normalizers.Replace(wrong, right) for wrong, right in (_QUOTES | _ENTITIES).items()]
-    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *mended, normalizers.Lowercase()])
+    tokenizer.normalizer = cleaning(get_clean_fn("lower"))
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(_WORDS), "removed", invert=True),

@@ -16,6 +16,7 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
+from onnxruntime.transformers.onnx_model import OnnxModel
 
 from encoders.pixels import Pixels
 from encoders.towers import ImageTower, TextTower
@@ -26,8 +27,16 @@ CALIBRATION = 128
 _HEAVY = ("Conv", "Gemm", "MatMul")
 
 
+class ConversionError(RuntimeError):
+    """A tower that can't be brought into the form that was asked for."""
+
+
 def image_onnx(tower: ImageTower) -> bytes:
-    """An image tower as ONNX: `pixels` uint8 (n, size, size, 3) to `vectors` float32 (n, dimension)."""
+    """An image tower as ONNX: `pixels` uint8 (n, size, size, 3) to `vectors` float32 (n, dimension).
+
+    Raises:
+        ConversionError: as do those below.
+    """
     return _onnx(tower, torch.zeros((2, tower.size, tower.size, 3), dtype=torch.uint8), "pixels")
 
 
@@ -37,7 +46,7 @@ def text_onnx(tower: TextTower) -> bytes:
 
 
 def _onnx(tower: torch.nn.Module, example: torch.Tensor, name: str) -> bytes:
-    with _quiet():
+    with _converting("PyTorch can't export it to ONNX"):
         program = torch.onnx.export(
             tower.eval(),
             (example,),
@@ -47,9 +56,9 @@ def _onnx(tower: torch.nn.Module, example: torch.Tensor, name: str) -> bytes:
             output_names=["vectors"],
             verbose=False,
         )
-    assert program is not None
-    buffer = io.BytesIO()
-    onnx.save_model(program.model_proto, buffer)
+        assert program is not None
+        buffer = io.BytesIO()
+        onnx.save_model(program.model_proto, buffer)
     return buffer.getvalue()
 
 
@@ -60,11 +69,14 @@ def half(model: bytes) -> bytes:
     """
     graph = onnx.load_from_string(model)
     ends = _ends(graph, last=False)
-    with _quiet():  # weights that are next to nothing become nothing
+    with _converting("fp16"):
         converted = convert_float_to_float16(
             graph, keep_io_types=True, node_block_list=ends, op_block_list=DEFAULT_OP_BLOCK_LIST
         )
-    _drop_detours(converted.graph)
+        _drop_detours(converted.graph)
+        tidy = OnnxModel(converted)
+        tidy.prune_graph()
+        tidy.topological_sort()
     return bytes(converted.SerializeToString())
 
 
@@ -78,13 +90,13 @@ def _drop_detours(graph: onnx.GraphProto) -> None:
         joins = narrowed if node.name.startswith("graph_output_cast") else direct
         node.input[:] = [joins.get(name, name) for name in node.input]
     kept += [node for name, node in back.items() if name not in direct]
-    del graph.node[:]
+    del graph.node[:], graph.value_info[:]  # these are hints only, and some are wrong now
     graph.node.extend(kept)
 
 
 def eight_bits(model: bytes, pixels: Pixels) -> bytes:
     """The model in int8, with ranges taken from pictures uint8 (n, size, size, 3); its ends stay as they were."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    with tempfile.TemporaryDirectory() as folder, _converting("int8"):
         plain, ready, done = (Path(folder) / name for name in ("plain.onnx", "ready.onnx", "done.onnx"))
         plain.write_bytes(model)
         quant_pre_process(plain, ready, skip_symbolic_shape=True)
@@ -111,16 +123,23 @@ def _ends(model: onnx.ModelProto, *, last: bool) -> list[str]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the libraries' warnings of what is as it should be."""
+def _converting(what: str) -> Iterator[None]:
+    """Without the libraries' warnings of what is as it should be; whatever fails is a ConversionError."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
+    except Exception as error:  # each library has its own
+        raise ConversionError(f"{what}: {type(error).__name__}: {_reason(error)}") from error
     finally:
         logging.disable(before)
+
+
+def _reason(error: Exception) -> str:
+    """The cause beneath: PyTorch's exporter surrounds it with advice."""
+    return str(error.__cause__ or error).strip().partition("\n")[0]
 
 
 class _Pictures(CalibrationDataReader):  # type: ignore[misc]

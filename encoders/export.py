@@ -65,6 +65,7 @@ def export_bundle(
 
     Raises:
         ValueError: no images, or of another size.
+        ConversionError: the model, or a variant of it, can't be brought into ONNX.
         ParityError: fp32 or the text tower does not give the original's vectors.
         BundleError: a field that the manifest does not allow.
     """
@@ -147,4 +148,4 @@ def _words(
 def _hold(cosine: float, what: str) -> None:
     least = parity.LEAST_COSINE["fp32"]
     if cosine < least:
-        raise ParityError(f"{what}: cosine {cosine:.6f} between PyTorch and ONNX Runtime, under {least}")
+        raise ParityError(f"{what}: cosine {cosine:.6f} to the original, under {least}")

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 
 from encoders.pixels import Pixels
-from encoders.runtime import Vectors
+from encoders.runtime import Vectors, onnxruntime_errors
 from schemas.bundles import Parity, TextParity, Variant
 
 LEAST_COSINE: dict[Variant, float] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.999}
@@ -37,13 +37,20 @@ def torch_vectors(tower: torch.nn.Module, inputs: npt.NDArray[np.uint8] | npt.ND
 
 
 def onnx_vectors(model: bytes, inputs: npt.NDArray[np.uint8] | npt.NDArray[np.int64]) -> Vectors:
-    """float32 (n, dimension) from ONNX Runtime on the CPU."""
+    """float32 (n, dimension) from ONNX Runtime on the CPU.
+
+    Raises:
+        ParityError: it can't run the model.
+    """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 4
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
-    return np.concatenate([session.run(None, {name: part})[0] for part in _parts(inputs)])
+    try:
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        name = session.get_inputs()[0].name
+        return np.concatenate([session.run(None, {name: part})[0] for part in _parts(inputs)])
+    except onnxruntime_errors() as error:
+        raise ParityError(f"ONNX Runtime can't run what was exported: {error}") from error
 
 
 def cosines(found: Vectors, wanted: Vectors) -> npt.NDArray[np.float64]:

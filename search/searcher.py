@@ -59,7 +59,12 @@ class Searcher:
         self._encode_text = encode_text
         self._decode = partial(decode, size=manifest.input_size, resize=manifest.resize)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="prepare")
-        self._batcher = Batcher(encode, max_size=settings.encode_batch, max_wait=settings.encode_wait_seconds)
+        self._batcher = Batcher(
+            encode,
+            max_size=settings.encode_batch,
+            max_wait=settings.encode_wait_seconds,
+            on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch),
+        )
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

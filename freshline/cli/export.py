@@ -30,7 +30,7 @@ _PICTURES = (".jpg", ".jpeg", ".png", ".webp")
 
 def export(
     model: Annotated[
-        str, typer.Argument(help="timm/NAME, open_clip/NAME:PRETRAINED, freshline/tower, or the file of a checkpoint.")
+        str, typer.Argument(help="timm/NAME, open_clip/NAME:PRETRAINED, freshline/tower, or a checkpoint.")
     ],
     *,
     out: Annotated[Path, typer.Option(help="Folder of the bundle, made if need be.")],
@@ -53,6 +53,7 @@ def export(
     """
     from encoders import backbones
     from encoders.bundle import BundleError
+    from encoders.conversion import ConversionError
     from encoders.export import apart, export_bundle
     from encoders.parity import ParityError
 
@@ -75,7 +76,7 @@ def export(
                 **_words(made),
             )
             alone = apart(bundle, chosen)
-        except (backbones.BackboneError, BundleError, ParityError) as error:
+        except (backbones.BackboneError, BundleError, ConversionError, ParityError) as error:
             raise Failure(str(error)) from error
     if as_json:
         typer.echo(json.dumps(_figures(bundle, alone), indent=2))

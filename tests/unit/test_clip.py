@@ -7,10 +7,14 @@ import json
 import os
 import random
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
 
 from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder
@@ -21,10 +25,11 @@ if importlib.util.find_spec("open_clip") is None and "CI" not in os.environ:
 
 import open_clip
 import torch
+from open_clip.tokenizer import get_clean_fn
 from open_clip.transform import PreprocessCfg, image_transform_v2
 
-from encoders.backbones import image_tower, model
-from encoders.clip import clip_tokenizer
+from encoders.backbones import BackboneError, image_tower, model
+from encoders.clip import _hugging_face, cleaning, clip_tokenizer
 from encoders.export import export_bundle
 from encoders.parity import cosines
 
@@ -56,6 +61,30 @@ def test_our_tokenizer_gives_clips_tokens() -> None:
     wanted = open_clip.tokenize(texts).numpy()
     differing = [text for text, ours, theirs in zip(texts, found, wanted, strict=True) if (ours != theirs).any()]
     assert differing == []
+
+
+@pytest.mark.parametrize("name", ["lower", "whitespace", "canonicalize"])
+def test_texts_are_cleaned_as_open_clip_does(name: str) -> None:
+    clean = get_clean_fn(name)
+
+    cleaned = [cleaning(clean).normalize_str(text) for text in TEXTS]
+
+    assert cleaned == [clean(text) for text in TEXTS]
+
+
+def test_a_tokenizer_of_transformers_is_taken_over_with_its_cleaning_and_padding() -> None:
+    # transformers is not installed here: this stands for what open_clip makes of it.
+    words = Tokenizer(WordLevel({"[UNK]": 0, "[PAD]": 1, "red": 2, "shoe": 3}, unk_token="[UNK]"))
+    words.pre_tokenizer = WhitespaceSplit()
+    theirs = SimpleNamespace(backend_tokenizer=words, pad_token_id=1)
+    options = {"strip_sep_token": False, "tokenizer_mode": ""}
+    own = SimpleNamespace(clean_fn=get_clean_fn("canonicalize"), tokenizer=theirs, **options)
+
+    tokenizer, pad_id = _hugging_face(own, "some")
+
+    assert tokens_of(fit(tokenizer, 4, pad_id), ["Red, SHOE!", "shoe"]).tolist() == [[2, 3, 1, 1], [3, 1, 1, 1]]
+    with pytest.raises(BackboneError, match="leave the words out"):
+        _hugging_face(SimpleNamespace(**{**vars(own), "strip_sep_token": True}), "some")
 
 
 def test_what_looks_like_a_control_token_is_only_text() -> None:

@@ -26,6 +26,7 @@ import torch
 from torch import nn
 
 from encoders import conversion, parity
+from encoders.conversion import ConversionError
 from encoders.export import apart, export_bundle
 from encoders.parity import ParityError
 from encoders.training.tower import Tower
@@ -87,6 +88,7 @@ def test_half_precision_is_half_the_size_and_fits_float32_around_it(whole: bytes
     half = conversion.half(whole)
 
     assert len(half) < 0.6 * len(whole)
+    onnx.checker.check_model(onnx.load_from_string(half), full_check=True)
     session = onnxruntime.InferenceSession(half, providers=["CPUExecutionProvider"])
     assert [each.type for each in session.get_inputs()] == ["tensor(uint8)"]
     assert [each.type for each in session.get_outputs()] == ["tensor(float)"]
@@ -131,6 +133,22 @@ def test_a_model_that_changed_on_its_way_is_refused_and_not_written(
         _export(tmp_path / "new", pictures, Tower(16, 48))
 
     assert not (tmp_path / "new").exists()
+
+
+def test_what_torch_can_not_export_is_an_error_with_its_cause(tmp_path: Path, pictures: list[Pixels]) -> None:
+    class Choosy(Tower):
+        def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+            return super().forward(pixels if int(pixels.sum()) % 2 else pixels.flip(1))
+
+    with pytest.raises(ConversionError, match=r"PyTorch can't export it to ONNX: TorchExportError: .*data-dependent"):
+        _export(tmp_path / "new", pictures, Choosy(16, 48))
+
+    assert not (tmp_path / "new").exists()
+
+
+def test_what_onnx_runtime_can_not_run_is_an_error(pictures: list[Pixels]) -> None:
+    with pytest.raises(ParityError, match="ONNX Runtime can't run what was exported"):
+        parity.onnx_vectors(b"no model", np.stack(pictures))
 
 
 @pytest.mark.parametrize(
