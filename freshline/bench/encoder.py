@@ -40,7 +40,7 @@ class EncoderPlan:
 
     models: Sequence[str]
     """As in `encoders.backbones`; their weights are random, which costs the same as any others."""
-    pictures: int = 256
+    pictures: int = 128
     rounds: int = 7
     peer: Path | None = None
     """The Python of an environment with fastembed."""
