@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from encoders.towers import ImageTower, TrunkTower, projection
+from encoders.hubs import BackboneError, fetching, likely
+from encoders.towers import ImageTower, Model, TrunkTower, projection
 
-
-class BackboneError(ValueError):
-    """No model of that name, or its weights can't be had; the message says which and why."""
+__all__ = ["BackboneError", "image_tower", "model", "read_checkpoint", "save_checkpoint"]
 
 
 def image_tower(
@@ -35,12 +35,32 @@ def image_tower(
     Raises:
         BackboneError: no such model, no way to its hub, or a checkpoint that doesn't fit.
     """
+    given = model(name, dimension=dimension, size=size, checkpoint=checkpoint, pretrained=pretrained, words=False)
+    return given.image
+
+
+def model(
+    name: str,
+    *,
+    dimension: int | None = None,
+    size: int | None = None,
+    checkpoint: Path | None = None,
+    pretrained: bool = True,
+    words: bool = True,
+) -> Model:
+    """Make a model as `image_tower` does, with its text tower where it has one; a checkpoint's is in its bundle only.
+
+    Raises:
+        BackboneError: no such model, no way to its hub, or a checkpoint that doesn't fit.
+    """
     if Path(name).is_file():
-        return _from_checkpoint(Path(name))
-    tower = _named(name, dimension, size, pretrained=pretrained and checkpoint is None)
-    if checkpoint is not None:
-        _load(tower, read_checkpoint(checkpoint)["tower"], checkpoint)
-    return tower.eval()
+        fields = read_checkpoint(Path(name))
+        found = _named(fields["backbone"], fields["dimension"], fields["size"], pretrained=False, words=False)
+        return _with_weights(found, fields["tower"], Path(name))
+    found = _named(name, dimension, size, pretrained=pretrained and checkpoint is None, words=words)
+    if checkpoint is None:
+        return found
+    return _with_weights(found, read_checkpoint(checkpoint)["tower"], checkpoint)
 
 
 def save_checkpoint(path: Path, tower: ImageTower, **more: Any) -> None:
@@ -65,69 +85,58 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return fields
 
 
-def _from_checkpoint(path: Path) -> ImageTower:
-    fields = read_checkpoint(path)
-    tower = _named(fields["backbone"], fields["dimension"], fields["size"], pretrained=False)
-    _load(tower, fields["tower"], path)
-    return tower.eval()
-
-
-def _load(tower: ImageTower, weights: dict[str, torch.Tensor], path: Path) -> None:
+def _with_weights(found: Model, weights: dict[str, torch.Tensor], path: Path) -> Model:
     try:
-        tower.load_state_dict(weights)
+        found.image.load_state_dict(weights)
     except RuntimeError as error:
-        raise BackboneError(f"{path}: not the weights of {tower.backbone}: {error}") from error
+        raise BackboneError(f"{path}: not the weights of {found.image.backbone}: {error}") from error
+    return Model(found.image.eval(), hashlib.sha256(path.read_bytes()).hexdigest()[:12])
 
 
-def _named(name: str, dimension: int | None, size: int | None, *, pretrained: bool) -> ImageTower:
-    family, _, model = name.partition("/")
+def _named(name: str, dimension: int | None, size: int | None, *, pretrained: bool, words: bool) -> Model:
+    family, _, rest = name.partition("/")
     if name == "freshline/tower":
         from encoders.training.tower import DIMENSION, SIZE, Tower  # noqa: PLC0415 (only who asks for it needs it)
 
-        return Tower(dimension or DIMENSION, size or SIZE)
-    if family == "timm" and model:
-        return _timm(name, model, dimension, size, pretrained=pretrained)
-    if family == "open_clip" and model:
-        from encoders.clip import clip_towers  # noqa: PLC0415
+        return Model(Tower(dimension or DIMENSION, size or SIZE).eval(), "random")
+    if family == "timm" and rest:
+        return _timm(name, rest, dimension, size, pretrained=pretrained)
+    if family == "open_clip" and rest:
+        from encoders.clip import clip_model  # noqa: PLC0415
 
-        return clip_towers(model, dimension, size, pretrained=pretrained).image
+        return clip_model(rest, dimension, size, pretrained=pretrained, words=words)
     raise BackboneError(f"{name}: neither timm/<name>, open_clip/<name>[:pretrained], freshline/tower nor a file")
 
 
-def _timm(name: str, model: str, dimension: int | None, size: int | None, *, pretrained: bool) -> ImageTower:
-    from timm.data.config import resolve_model_data_config  # noqa: PLC0415 (seconds to import)
+def _timm(name: str, rest: str, dimension: int | None, size: int | None, *, pretrained: bool) -> Model:
+    import timm  # noqa: PLC0415 (seconds to import)
+    from timm.data.config import resolve_model_data_config  # noqa: PLC0415
 
-    try:
-        trunk = _timm_trunk(model, size, pretrained=pretrained)
-    except Exception as error:  # hubs fail in many ways
-        raise BackboneError(f"{name}: {error}") from error
+    if not rest.startswith("hf-hub:") and not timm.is_model(rest):
+        raise BackboneError(f"{name}: no such model{likely(rest, timm.list_models())}")
+    known = timm.get_pretrained_cfg(rest)
+    sized: dict[str, Any] = {"img_size": size} if size and known and known.fixed_input_size else {}
+    with fetching(name, pretrained=pretrained):
+        trunk: nn.Module = timm.create_model(rest, pretrained=pretrained, num_classes=0, **sized).eval()
     config: dict[str, Any] = resolve_model_data_config(trunk)  # type: ignore[no-untyped-call]
-    size = size or config["input_size"][-1]
-    features = _features(trunk, size)
-    return TrunkTower(
+    side = size or config["input_size"][-1]
+    features = _features(name, trunk, side)
+    tower = TrunkTower(
         name,
         trunk,
         mean=config["mean"],
         std=config["std"],
-        size=size,
+        size=side,
         resize="crop",
         head=projection(features, dimension),
         dimension=dimension or features,
     )
+    return Model(tower.eval(), (known.tag if known else None) or "pretrained" if pretrained else "random")
 
 
-def _timm_trunk(model: str, size: int | None, *, pretrained: bool) -> nn.Module:
-    import timm  # noqa: PLC0415
-
-    fixed = timm.get_pretrained_cfg(model)
-    sized: dict[str, Any] = {"img_size": size} if size and fixed and fixed.fixed_input_size else {}
-    trunk: nn.Module = timm.create_model(model, pretrained=pretrained, num_classes=0, **sized)
-    return trunk.eval()
-
-
-def _features(trunk: nn.Module, size: int) -> int:
-    with torch.inference_mode():
+def _features(name: str, trunk: nn.Module, size: int) -> int:
+    with fetching(f"{name} at {size} pixels", pretrained=False), torch.inference_mode():
         found = trunk(torch.zeros(1, 3, size, size))
     if found.ndim != 2:
-        raise BackboneError(f"expected one vector a picture, got {tuple(found.shape)}")
+        raise BackboneError(f"{name}: expected one vector a picture, got {tuple(found.shape)}")
     return int(found.shape[1])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import open_clip
@@ -14,8 +12,8 @@ from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, pr
 from torch import nn
 from torch.nn import functional
 
-from encoders.backbones import BackboneError
-from encoders.towers import ImageTower, TextTower, TrunkTower, projection
+from encoders.hubs import BackboneError, fetching, likely
+from encoders.towers import Model, TextTower, TrunkTower, Words, projection
 from schemas.bundles import Resize
 
 _RESIZE: dict[str, Resize] = {"shortest": "crop", "longest": "pad", "squash": "squash"}
@@ -23,37 +21,6 @@ _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 # What open_clip has ftfy and html mend before it splits words, as far as it comes up in a search.
 _QUOTES = {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'}
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'"}
-
-
-@dataclass(frozen=True)
-class Words:
-    """A text tower and its tokenizer; `tokens` is open_clip's own, to prove them against."""
-
-    tower: TextTower
-    tokenizer: Tokenizer
-    tokens: Callable[[list[str]], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class Towers:
-    """An open_clip model."""
-
-    image: ImageTower
-    text: nn.Module
-    head: nn.Module
-    name: str
-    revision: str
-
-    def words(self) -> Words:
-        """The text tower in the space of the image tower.
-
-        Raises:
-            BackboneError: its tokenizer can't be had.
-        """
-        own = _tokenizer(self.name)
-        tokenizer, pad_id = (clip_tokenizer(), 0) if isinstance(own, SimpleTokenizer) else _hugging_face(own)
-        length = int(own.context_length)
-        return Words(_TextTower(self.text, self.head, self.image.dimension, length, pad_id), tokenizer, own)
 
 
 class _TextTower(TextTower):
@@ -66,7 +33,9 @@ class _TextTower(TextTower):
         return functional.normalize(self.head(self.trunk(tokens)).float(), dim=1)
 
 
-def clip_towers(name: str, dimension: int | None = None, size: int | None = None, *, pretrained: bool = True) -> Towers:
+def clip_model(
+    name: str, dimension: int | None = None, size: int | None = None, *, pretrained: bool = True, words: bool = True
+) -> Model:
     """Make an open_clip model, in evaluation mode.
 
     Args:
@@ -74,14 +43,19 @@ def clip_towers(name: str, dimension: int | None = None, size: int | None = None
         dimension: floats in a vector, by default the model's own.
         size: height and width of the input in pixels, by default the model's own.
         pretrained: fetch the weights that the name asks for; otherwise they are random.
+        words: take the text tower too.
 
     Raises:
         BackboneError: no such model, or no way to its hub.
     """
-    architecture, tag = (name, "") if name.startswith("hf-hub:") else name.partition(":")[::2]
-    if pretrained and not tag and architecture == name and not name.startswith("hf-hub:"):
-        raise BackboneError(f"open_clip/{name}: which weights? One of {', '.join(_tags(name)) or 'none is known'}")
-    try:
+    on_hub = name.startswith("hf-hub:")
+    architecture, tag = (name, "") if on_hub else name.partition(":")[::2]
+    if not on_hub and open_clip.get_model_config(architecture) is None:
+        raise BackboneError(f"open_clip/{name}: no such model{likely(architecture, open_clip.list_models())}")
+    if pretrained and not tag and not on_hub:
+        known = open_clip.list_pretrained_tags_by_model(architecture)
+        raise BackboneError(f"open_clip/{name}: which weights? {', '.join(known) or 'none are known'}")
+    with fetching(f"open_clip/{name}", pretrained=pretrained):
         model = open_clip.create_model(
             architecture,
             pretrained=tag if pretrained else None,
@@ -90,46 +64,41 @@ def clip_towers(name: str, dimension: int | None = None, size: int | None = None
             force_image_size=size,
             pretrained_text=False,
         ).eval()
-    except Exception as error:  # hubs fail in many ways
-        raise BackboneError(f"open_clip/{name}: {error}") from error
     if not isinstance(model, open_clip.CustomTextCLIP):
         raise BackboneError(f"open_clip/{name}: a {type(model).__name__} has no two plain towers")
-    return _split(model, architecture, tag or "random", dimension)
+    image = _image_tower(model, architecture, dimension)
+    reading = _words(model.text, image, architecture) if words else None
+    return Model(image, (tag or "hub") if pretrained else "random", reading)
 
 
-def _split(model: Any, architecture: str, revision: str, dimension: int | None) -> Towers:
+def _image_tower(model: Any, architecture: str, dimension: int | None) -> TrunkTower:
     seen = open_clip.get_model_preprocess_cfg(model)
-    side = seen["size"][0] if isinstance(seen["size"], (tuple, list)) else seen["size"]
+    side = seen["size"][0] if isinstance(seen["size"], tuple | list) else seen["size"]
     with torch.inference_mode():
         features = int(model.visual(torch.zeros(1, 3, side, side)).shape[1])
-    head = projection(features, dimension)
-    image = TrunkTower(
+    return TrunkTower(
         f"open_clip/{architecture}",
         model.visual,
         mean=seen["mean"],
         std=seen["std"],
         size=side,
         resize=_RESIZE[seen["resize_mode"]],
-        head=head,
+        head=projection(features, dimension),
         dimension=dimension or features,
     )
-    return Towers(image, model.text, head, architecture, revision)
 
 
-def _tags(name: str) -> list[str]:
-    tags: list[str] = open_clip.list_pretrained_tags_by_model(name)
-    return tags
-
-
-def _tokenizer(name: str) -> Any:
-    try:
-        return open_clip.get_tokenizer(name)
-    except Exception as error:  # hubs fail in many ways, and some tokenizers need the package transformers
-        raise BackboneError(f"open_clip/{name}: no tokenizer: {error}") from error
+def _words(trunk: nn.Module, image: TrunkTower, architecture: str) -> Words:
+    """The text tower, with the projection of the image tower, in whose space it is."""
+    with fetching(f"open_clip/{architecture}: its tokenizer", pretrained=True):
+        own = open_clip.get_tokenizer(architecture)
+    tokenizer, pad_id = (clip_tokenizer(), 0) if isinstance(own, SimpleTokenizer) else _hugging_face(own)
+    tower = _TextTower(trunk, image.head, image.dimension, int(own.context_length), pad_id)
+    return Words(tower.eval(), tokenizer, lambda texts: own(texts).numpy())
 
 
 def _hugging_face(own: Any) -> tuple[Tokenizer, int]:
-    """A tokenizer of the package transformers; what open_clip does before it becomes its normalizer."""
+    """A tokenizer of the package transformers, and its padding. Where open_clip does more, the proof will tell."""
     tokenizer = Tokenizer.from_str(own.tokenizer.backend_tokenizer.to_str())
     return tokenizer, int(own.tokenizer.pad_token_id)
 

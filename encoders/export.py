@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from encoders import conversion, parity
-from encoders.bundle import Bundle, TextFiles, write_bundle
+from encoders.bundle import Bundle, TextFiles, load_bundle, write_bundle
 from encoders.parity import ParityError
 from encoders.pixels import Pixels
 from encoders.text import fit, tokens_of
@@ -25,8 +24,6 @@ TEXTS = (
     *("", "Women's jacket, size 42", "crème brûlée 12,5 cm", "500 ml / 2-pack", "QXZ-1000", "slip dress " * 60),
 )
 """What a text tower is proven on: how shoppers write, nothing, and more than it reads."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -47,11 +44,12 @@ def export_bundle(
     images: Sequence[Pixels],
     variants: Sequence[Variant] = VARIANTS,
     original_tokens: Callable[[list[str]], npt.NDArray[np.int64]] | None = None,
+    report: Callable[[str], None] = lambda step: None,
 ) -> Bundle:
     """Export, prove and write; what is wrong stops it before anything is written.
 
     A variant whose worst cosine to the original is under 0.999 does not share the space: it becomes a bundle of its
-    own in `folder/<variant>`, which is logged. fp32 is always made.
+    own in `folder/<variant>` (`apart` finds those). fp32 is always made.
 
     Args:
         folder: made if need be.
@@ -63,6 +61,7 @@ def export_bundle(
         images: uint8 (size, size, 3) each, as real as can be had: the proof and the ranges of int8 come from them.
         variants: which to make.
         original_tokens: the model's own tokenizer, where `tokenizer` is a translation of it; int64 (n, context_length).
+        report: told what begins.
 
     Raises:
         ValueError: no images, or of another size.
@@ -70,9 +69,12 @@ def export_bundle(
         BundleError: a field that the manifest does not allow.
     """
     pixels = _stacked(images, image.size)
-    made = _variants(image.eval(), pixels, variants)
-    words = None if text is None or tokenizer is None else _words(text.eval(), tokenizer, original_tokens)
-    apart = [each for each in made if not parity.proven(each.parity, each.variant)]
+    made = _variants(image.eval(), pixels, variants, report)
+    words = None
+    if text is not None and tokenizer is not None:
+        report("proving the text tower")
+        words = _words(text.eval(), tokenizer, original_tokens)
+    alone = [each for each in made if not parity.proven(each.parity, each.variant)]
 
     def write(where: Path, some: list[_Made]) -> Bundle:
         return write_bundle(
@@ -87,10 +89,14 @@ def export_bundle(
             text=words,
         )
 
-    for each in apart:
-        _log.warning("%s has a space of its own (worst cosine %.4f)", each.variant, each.parity.min_cosine)
+    for each in alone:
         write(folder / each.variant, [each])
-    return write(folder, [each for each in made if each not in apart])
+    return write(folder, [each for each in made if each not in alone])
+
+
+def apart(bundle: Bundle, variants: Sequence[Variant]) -> list[Bundle]:
+    """The bundles of those variants that did not come to share the space of `bundle`."""
+    return [load_bundle(bundle.folder / variant) for variant in variants if variant not in bundle.manifest.image]
 
 
 def _stacked(images: Sequence[Pixels], size: int) -> Pixels:
@@ -102,10 +108,14 @@ def _stacked(images: Sequence[Pixels], size: int) -> Pixels:
     return np.stack(images)
 
 
-def _variants(tower: ImageTower, pixels: Pixels, wanted: Sequence[Variant]) -> list[_Made]:
+def _variants(
+    tower: ImageTower, pixels: Pixels, wanted: Sequence[Variant], report: Callable[[str], None]
+) -> list[_Made]:
+    report("exporting")
     truth, views = parity.torch_vectors(tower, pixels), parity.seen_again(pixels)
 
     def prove(variant: Variant, model: bytes, base: float | None) -> _Made:
+        report(f"proving {variant}")
         vectors = parity.onnx_vectors(model, pixels)
         recall = parity.recall_at_1(parity.onnx_vectors(model, views), vectors)
         figures = parity.image_parity(vectors, truth)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import math
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,14 +17,17 @@ Device = Literal["cpu", "cuda"]
 Vectors = npt.NDArray[np.float32]
 
 _NORM_TOLERANCE = 1e-3
+_NO_MEMORY = re.compile(r"out of memory|failed to allocate|bad.?alloc|alloc_failed|available memory", re.IGNORECASE)
 
 
 class EncoderError(RuntimeError):
     """The encoder can't start as asked, or its model is not what the manifest says."""
 
 
-def open_session(path: Path, device: Device, threads: int) -> onnxruntime.InferenceSession:
-    """Open a model's file.
+def open_session(
+    path: Path, device: Device, threads: int, gpu_memory: int | None = None
+) -> onnxruntime.InferenceSession:
+    """Open a model's file; on cuda it takes at most `gpu_memory` bytes of the GPU's memory.
 
     Raises:
         EncoderError: the file is no model, or the device can't be had; with the reason.
@@ -36,7 +40,7 @@ def open_session(path: Path, device: Device, threads: int) -> onnxruntime.Infere
     if device == "cuda":
         onnxruntime.preload_dlls()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(device))
+        session = onnxruntime.InferenceSession(path, options, providers=_providers(device, gpu_memory))
     except onnxruntime_errors() as error:
         raise EncoderError(f"{path}: {error}") from error
     if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
@@ -57,13 +61,27 @@ def check_vectors(vectors: Vectors, shape: tuple[int, int], where: Path) -> None
         raise EncoderError(f"{where}: expected vectors of norm 1, got {norms.min():.4f} to {norms.max():.4f}")
 
 
-def _providers(device: Device) -> list[Any]:
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a smaller batch might do."""
+    return isinstance(error, MemoryError) or _NO_MEMORY.search(str(error)) is not None
+
+
+def shrinking(device: Device) -> onnxruntime.RunOptions:
+    """Options for a run after which the memory that ONNX Runtime keeps for later goes back to the device."""
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "gpu:0" if device == "cuda" else "cpu:0")
+    return options
+
+
+def _providers(device: Device, gpu_memory: int | None) -> list[Any]:
     if device == "cpu":
         return ["CPUExecutionProvider"]
     cuda = {
         "arena_extend_strategy": "kSameAsRequested",  # the default doubles, and never gives back
         "cudnn_conv_algo_search": "HEURISTIC",  # the default tries them all, for each new shape
     }
+    if gpu_memory is not None:
+        cuda["gpu_mem_limit"] = str(gpu_memory)
     return [("CUDAExecutionProvider", cuda), "CPUExecutionProvider"]
 
 

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
 import torch
+from tokenizers import Tokenizer
 from torch import nn
 from torch.nn import functional
 
@@ -25,6 +31,25 @@ class TextTower(nn.Module):
     context_length: int
     pad_id: int
     dimension: int
+
+
+@dataclass(frozen=True)
+class Words:
+    """A text tower and its tokenizer."""
+
+    tower: TextTower
+    tokenizer: Tokenizer
+    original_tokens: Callable[[list[str]], npt.NDArray[np.int64]]
+    """Tokens (n, context_length) from the tokenizer that the model came with, to prove ours against."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a bundle is made from."""
+
+    image: ImageTower
+    revision: str
+    words: Words | None = None
 
 
 class TrunkTower(ImageTower):

@@ -22,7 +22,10 @@ def load_encoder(settings: Settings, threads: int | None = None) -> ImageEncoder
     Raises:
         BundleError, EncoderError: with what to do about it.
     """
-    return ImageEncoder(load_bundle(settings.bundle_path), device=settings.device, threads=threads)
+    gpu_memory = settings.gpu_memory_mib * 2**20 or None
+    return ImageEncoder(
+        load_bundle(settings.bundle_path), device=settings.device, threads=threads, gpu_memory=gpu_memory
+    )
 
 
 def text_encoder(bundle: Bundle) -> TextEncoder | None:

@@ -7,7 +7,7 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import bench, demo, evaluate, publish, search, serve, setup, stack, worker
+from freshline.cli import bench, demo, evaluate, export, publish, search, serve, setup, stack, train, worker
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -22,7 +22,9 @@ app.command()(worker.worker)
 app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
+app.command()(train.train)
 app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 
