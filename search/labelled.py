@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 _MOST_IMAGES = 16  # the event contract's
@@ -47,22 +47,25 @@ def read_pairs(file: Path) -> list[Query]:
     Raises:
         LabelError: see there.
     """
-    queries: dict[str, Query] = {}
+    queries: dict[tuple[str, str], Query] = {}
     for where, row in _rows(file, required=("product",), one_of=("query", "text")):
-        name, text = row.get("query"), row.get("text")
-        if bool(name) == bool(text):
-            raise LabelError(f"{where}: needs either a query or a text")
-        product, category = _value(where, row, "product"), row.get("category")
-        image = _picture(where, file, "query", name) if name else None
-        fresh = Query(name or text or "", image, text or None, (), category or None)
-        before = queries.setdefault(f"{name}\0{text}", fresh)
-        if (category or None) != before.category:
-            raise LabelError(f"{where}: category: {before.name!r} has another one above")
-        products = (*before.products, product)
-        queries[f"{name}\0{text}"] = Query(before.name, before.image, before.text, products, before.category)
+        fresh = _query(where, file, row)
+        key = row.get("query", ""), row.get("text", "")
+        known = queries.get(key, replace(fresh, products=()))
+        if fresh.category != known.category:
+            raise LabelError(f"{where}: category: {fresh.name!r} has another one above")
+        queries[key] = replace(known, products=(*known.products, *fresh.products))
     if not queries:
         raise LabelError(f"{file}: holds no pairs")
     return list(queries.values())
+
+
+def _query(where: str, file: Path, row: Mapping[str, str]) -> Query:
+    name, text = row.get("query"), row.get("text")
+    if bool(name) == bool(text):
+        raise LabelError(f"{where}: needs either a query or a text")
+    image = _picture(where, file, "query", name) if name else None
+    return Query(name or text or "", image, text or None, (_value(where, row, "product"),), row.get("category") or None)
 
 
 def read_gallery(file: Path) -> list[GalleryProduct]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,11 +21,13 @@ from encoders.pixels import Pixels
 from encoders.session import ImageEncoder
 from encoders.towers import ImageTower
 from encoders.training.drawing import photo, random_product
-from freshline.bench.encoder_report import LABELS, OURS, PEER, EncoderCase
-from freshline.bench.peer import Way, encoding
+from freshline.bench.encoder_report import LABELS, OURS, PEERS, EncoderCase
+from freshline.bench.meters import Meter, Use
+from freshline.bench.peer import PLAIN, USUAL, Way, encoding
 
 BATCH = 32
 _LEAST_COSINE = 0.999
+_METER = Meter(own=True)
 
 
 class WrongVectors(RuntimeError):
@@ -39,7 +40,7 @@ class EncoderPlan:
 
     models: Sequence[str]
     """As in `encoders.backbones`; their weights are random, which costs the same as any others."""
-    pictures: int = 256
+    pictures: int = 128
     rounds: int = 7
     peer: Path | None = None
     """The Python of an environment with fastembed."""
@@ -48,7 +49,7 @@ class EncoderPlan:
     @property
     def passes(self) -> int:
         """How often all pictures are encoded."""
-        return len(self.models) * self.rounds * (len(LABELS) if self.peer else len(LABELS) - 1)
+        return len(self.models) * self.rounds * (len(LABELS) if self.peer else len(LABELS) - len(PEERS))
 
 
 def machine(cores: int) -> str:
@@ -74,7 +75,7 @@ def run(plan: EncoderPlan, folder: Path, say: Callable[[str], None], done: Calla
         with _ways(plan, tower, pictures, place) as ways:
             _check(ways)
             say(f"{name}: encoding")
-            cases.append(EncoderCase(name, tower.size, tower.dimension, _rates(plan, ways, done)))
+            cases.append(EncoderCase(name, tower.size, tower.dimension, plan.pictures, _uses(plan, ways, done)))
     return cases
 
 
@@ -83,15 +84,15 @@ def draw(count: int, size: int) -> list[Pixels]:
     return [np.asarray(photo(random_product(seed), size)) for seed in range(count)]
 
 
-def _rates(plan: EncoderPlan, ways: dict[str, Way], done: Callable[[], None]) -> dict[str, list[float]]:
-    rates: dict[str, list[float]] = {name: [] for name in ways}
+def _uses(plan: EncoderPlan, ways: dict[str, Way], done: Callable[[], None]) -> dict[str, list[Use]]:
+    uses: dict[str, list[Use]] = {name: [] for name in ways}
     order = list(ways)
     for turn in range(plan.rounds):
         first = turn % len(order)  # so that none is always before or after the same other one
         for name in order[first:] + order[:first]:
-            rates[name].append(plan.pictures / ways[name]()[1])
+            uses[name].append(ways[name]()[1])
             done()
-    return rates
+    return uses
 
 
 def _check(ways: dict[str, Way]) -> None:
@@ -107,10 +108,10 @@ def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], fold
     where = folder / "bundle"
     bundle = export_bundle(where, name="bench", revision="1", image=tower, images=pictures, variants=["fp32"])
     session = onnxruntime.InferenceSession(bundle.image_path("fp32"), providers=["CPUExecutionProvider"])
-    name = session.get_inputs()[0].name
+    feed = session.get_inputs()[0].name
 
     def plain(pixels: Pixels) -> Vectors:
-        vectors: Vectors = session.run(None, {name: pixels})[0]
+        vectors: Vectors = session.run(None, {feed: pixels})[0]
         return vectors
 
     ways: dict[str, Way] = {
@@ -121,26 +122,28 @@ def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], fold
     }
     with ExitStack() as stack:
         if plan.peer is not None:
-            ways[PEER] = stack.enter_context(encoding(plan.peer, bundle, pictures, BATCH, folder))
+            for name, before in zip(PEERS, (USUAL, PLAIN), strict=True):
+                peer = encoding(plan.peer, bundle, pictures, BATCH, folder / name, before=before)
+                ways[name] = stack.enter_context(peer)
         yield ways
 
 
-def _ours(encoder: ImageEncoder, pictures: Sequence[Pixels], cores: int) -> tuple[Vectors, float]:
+def _ours(encoder: ImageEncoder, pictures: Sequence[Pixels], cores: int) -> tuple[Vectors, Use]:
     """On the CPU a worker encodes a batch a core at once, each with one thread."""
 
-    async def encode() -> tuple[Vectors, float]:
+    async def encode() -> tuple[Vectors, Use]:
         async with Batcher(encoder.encode, max_size=BATCH, threads=cores) as batcher:
-            started = time.perf_counter()
+            started = _METER.read()
             vectors = await asyncio.gather(*map(batcher.encode, pictures))
-            return np.stack(vectors), time.perf_counter() - started
+            return np.stack(vectors), _METER.read().since(started)
 
     return asyncio.run(encode())
 
 
-def _batched(encode: Callable[[Pixels], Vectors], pictures: Sequence[Pixels], batch: int) -> tuple[Vectors, float]:
-    started = time.perf_counter()
+def _batched(encode: Callable[[Pixels], Vectors], pictures: Sequence[Pixels], batch: int) -> tuple[Vectors, Use]:
+    started = _METER.read()
     vectors = [encode(np.stack(pictures[start : start + batch])) for start in range(0, len(pictures), batch)]
-    return np.concatenate(vectors), time.perf_counter() - started
+    return np.concatenate(vectors), _METER.read().since(started)
 
 
 def _eager(tower: ImageTower, pixels: Pixels) -> Vectors:

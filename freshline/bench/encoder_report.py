@@ -10,34 +10,42 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from freshline.bench.meters import Use
 from freshline.bench.report import Memory
 
-OURS, PEER = "freshline", "fastembed"
+OURS = "freshline"
+PEERS = ("fastembed", "fastembed_plain")
 LABELS = {
     OURS: "freshline, as a worker",
     "torch": "PyTorch eager, batches",
     "onnxruntime_batches": "ONNX Runtime, batches",
     "onnxruntime_one_by_one": "ONNX Runtime, one by one",
-    PEER: "fastembed, batches",
+    PEERS[0]: "fastembed, batches",
+    PEERS[1]: "  normalised in the graph",
 }
 
 
 @dataclass(frozen=True)
 class EncoderCase:
-    """One model; `rates` are pictures a second by way of encoding, one for each round."""
+    """One model; `uses` is the time that all pictures took, by way of encoding, one for each round."""
 
     model: str
     size: int
     dimension: int
-    rates: Mapping[str, Sequence[float]]
+    pictures: int
+    uses: Mapping[str, Sequence[Use]]
 
     def per_second(self, way: str) -> float:
-        """The median over the rounds."""
-        return median(self.rates[way])
+        """Pictures: the median over the rounds."""
+        return self.pictures / median(use.wall for use in self.uses[way])
 
     def ahead(self, way: str) -> float:
         """Our rate over that of `way` in the same round: the median over the rounds."""
-        return median(ours / rate for ours, rate in zip(self.rates[OURS], self.rates[way], strict=True))
+        return median(its.wall / ours.wall for ours, its in zip(self.uses[OURS], self.uses[way], strict=True))
+
+    def cpu_ms(self, way: str) -> float:
+        """Milliseconds of processor time for a picture: the median over the rounds."""
+        return 1000 * median(use.cpu for use in self.uses[way]) / self.pictures
 
 
 @dataclass(frozen=True)
@@ -54,17 +62,7 @@ class EncoderReport:
     def figures(self) -> dict[str, Any]:
         """All of it, for JSON."""
         figures: dict[str, Any] = {"machine": self.machine, "batch": self.batch, "rounds": self.rounds}
-        figures["models"] = [
-            {
-                "model": case.model,
-                "size": case.size,
-                "dimension": case.dimension,
-                "per_second": {way: case.per_second(way) for way in case.rates},
-                "ahead": {way: case.ahead(way) for way in case.rates if way != OURS},
-                "rates": {way: list(rates) for way, rates in case.rates.items()},
-            }
-            for case in self.cases
-        ]
+        figures["models"] = [_figures(case) for case in self.cases]
         if self.memory is not None:
             figures["memory"] = asdict(self.memory)
             figures["memory_growth"] = self.memory.growth
@@ -72,14 +70,9 @@ class EncoderReport:
 
     def table(self) -> RenderableType:
         """All of it, for a person."""
-        table = Table("pictures/s, and we to it", box=None, pad_edge=False)
-        for case in self.cases:
-            table.add_column(f"{case.model}\n{case.size} px, {case.dimension}-d", justify="right")
-        ways = [way for way in LABELS if any(way in case.rates for case in self.cases)]
-        for way in ways:
-            table.add_row(LABELS[way], *(_cell(case, way) for case in self.cases))
+        tables = [each for case in self.cases for each in ("", _table(case))]
         size = f"batches of {self.batch}, medians of {self.rounds} rounds"
-        return Group(f"{self.machine}; {size}", "", table, *self._memory())
+        return Group(self.machine, size, *tables, *self._memory())
 
     def _memory(self) -> Iterator[str]:
         if self.memory is not None:
@@ -91,7 +84,25 @@ class EncoderReport:
             )
 
 
-def _cell(case: EncoderCase, way: str) -> str:
-    if way not in case.rates:
-        return ""
-    return f"{case.per_second(way):,.0f}" + (f" {case.ahead(way):5.2f}x" if way != OURS else "       ")
+def _figures(case: EncoderCase) -> dict[str, Any]:
+    return {
+        "model": case.model,
+        "size": case.size,
+        "dimension": case.dimension,
+        "per_second": {way: case.per_second(way) for way in case.uses},
+        "ahead": {way: case.ahead(way) for way in case.uses if way != OURS},
+        "cpu_ms": {way: case.cpu_ms(way) for way in case.uses},
+        "seconds": {way: [use.wall for use in uses] for way, uses in case.uses.items()},
+    }
+
+
+def _table(case: EncoderCase) -> Table:
+    heading = f"{case.model}, {case.size} px, {case.dimension}-d"
+    table = Table(heading, "pictures/s", "we to it", "CPU ms each", box=None, pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for way, label in LABELS.items():
+        if way in case.uses:
+            ahead = "" if way == OURS else f"{case.ahead(way):.2f}"
+            table.add_row(label, f"{case.per_second(way):,.0f}", ahead, f"{case.cpu_ms(way):.2f}")
+    return table

@@ -3,8 +3,7 @@
     PYTHON fastembed_peer.py MODEL_FOLDER PICTURES.npy VECTORS.npy BATCH
 
 It asks for the plain onnxruntime package, which overwrites the one that we need, so it can't live beside us. The folder
-holds `model.onnx`, uint8 (n, 3, size, size) to vectors, and a `preprocessor_config.json` that leaves the pictures as
-they are. Imports nothing of ours.
+holds `model.onnx`, (n, 3, size, size) to vectors, and `preprocessor_config.json`. Imports nothing of ours.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from PIL import Image
 
 
 def main() -> None:
-    """Encode once and save the vectors; then again for each line that comes, answered with its seconds."""
+    """Encode once and save the vectors; then again for each line that comes, answered with its time."""
     folder, pictures, vectors, batch = sys.argv[1:]
     images = [Image.fromarray(pixels) for pixels in np.load(pictures)]
     # Any model of its list that is plain: what is read is in the folder.
@@ -28,9 +27,9 @@ def main() -> None:
     np.save(vectors, np.stack(list(model.embed(images, batch_size=int(batch)))))
     _say({name: version(name) for name in ("fastembed", "onnxruntime")})
     for _ in sys.stdin:
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         count = sum(1 for _ in model.embed(images, batch_size=int(batch)))
-        _say({"seconds": time.perf_counter() - started, "pictures": count})
+        _say({"wall": time.perf_counter() - started, "cpu": time.process_time() - used, "pictures": count})
 
 
 def _say(answer: object) -> None:

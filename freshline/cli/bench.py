@@ -78,8 +78,8 @@ def write(
 @app.command()
 def encoder(
     model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
-    pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 256,
-    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all ways.")] = 9,
+    pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all ways.")] = 7,
     soak: Annotated[int, typer.Option(min=0, help="Pictures to encode while memory is watched.")] = 0,
     peer: Annotated[Path | None, typer.Option(help="The Python of an environment with fastembed.")] = None,
     *,

@@ -18,6 +18,7 @@ from freshline.cli.errors import Failure
 from freshline.cli.errors import report as complain
 
 if TYPE_CHECKING:
+    from freshline.evaluation.report import EvaluationReport
     from freshline.evaluation.run import Where
     from freshline.settings import Settings
     from search.evaluation import Evaluation
@@ -56,17 +57,20 @@ def evaluate(
         raise Failure(str(error)) from error
     first = _run(settings, bundle, queries, Where(products, view, server))
     second = _run(settings, against, queries, Where(products, against_view, server)) if against else None
-    found = EvaluationReport(first, second)
-    if as_json:
-        typer.echo(json.dumps(found.figures(), indent=2, ensure_ascii=False))
-    else:
-        Console(highlight=False).print(found.table())
+    _print(EvaluationReport(first, second), as_json=as_json)
     if sheet is not None:
         _draw(settings, first, sheet, own=products is not None)
     recall = first.overall().recall_at_10.value
     if min_recall is not None and recall < min_recall:
         complain(f"Recall@10 is {recall:.3f}, below {min_recall:g}")
         raise typer.Exit(1)
+
+
+def _print(report: EvaluationReport, *, as_json: bool) -> None:
+    if as_json:
+        typer.echo(json.dumps(report.figures(), indent=2, ensure_ascii=False))
+    else:
+        Console(highlight=False).print(report.table())
 
 
 def _check_options(gallery: Path | None, view: str | None, against: Path | None, against_view: str | None) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from freshline.bench.encoder_report import LABELS, OURS, PEER
+from freshline.bench.encoder_report import LABELS, OURS, PEERS
 from tests.harness import freshline
 
 pytestmark = pytest.mark.skipif(
@@ -27,9 +27,10 @@ def test_it_measures_every_way_and_watches_memory() -> None:
     (model,) = figures["models"]
 
     assert (model["model"], model["size"], model["dimension"]) == ("freshline/tower", 112, 128)
-    assert model["per_second"].keys() == LABELS.keys() - {PEER}
-    assert model["ahead"].keys() == LABELS.keys() - {PEER, OURS}
-    assert all(len(rates) == 2 and min(rates) > 0 for rates in model["rates"].values())
+    assert model["per_second"].keys() == LABELS.keys() - set(PEERS)
+    assert model["ahead"].keys() == LABELS.keys() - {OURS, *PEERS}
+    assert model["cpu_ms"].keys() == model["per_second"].keys()
+    assert all(len(seconds) == 2 and min(seconds) > 0 for seconds in model["seconds"].values())
     assert figures["memory"]["peak"] >= figures["memory"]["end"] > 0
     assert figures["memory"]["events"] == 540
 

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from freshline.bench.encoder_report import LABELS as LABELS_OF_ENCODER
-from freshline.bench.encoder_report import OURS, PEER, EncoderCase, EncoderReport
+from freshline.bench.encoder_report import OURS, PEERS, EncoderCase, EncoderReport
 from freshline.bench.meters import Meter, Use
 from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
@@ -126,10 +126,14 @@ def test_the_table_of_writes_names_every_way_and_case(written: WriteReport) -> N
 
 @pytest.fixture
 def encoded() -> EncoderReport:
-    rates = {way: [5.0, 5.0, 9.0] for way in LABELS_OF_ENCODER if way != PEER} | {OURS: [10.0, 5.0, 90.0]}
+    def uses(*seconds: float) -> list[Use]:
+        return [Use(1.5 * each, each) for each in seconds]
+
+    some = {way: uses(2, 2, 9) for way in LABELS_OF_ENCODER if way not in PEERS} | {OURS: uses(1, 2, 1)}
+    with_peer = {**some, PEERS[0]: uses(10, 10, 10)}
     cases = [
-        EncoderCase("freshline/tower", 112, 128, rates),
-        EncoderCase("timm/x", 224, 512, {**rates, PEER: [1.0] * 3}),
+        EncoderCase("freshline/tower", 112, 128, 100, some),
+        EncoderCase("timm/x", 224, 512, 100, with_peer),
     ]
     return EncoderReport("x86_64, 2 cores", 32, 3, cases, memory_of([(10, 50), (20, 100), (60, 104), (100, 102)]))
 
@@ -138,9 +142,10 @@ def test_we_are_compared_with_each_way_of_encoding_in_the_same_round(encoded: En
     (first, second) = encoded.figures()["models"]
 
     assert first["ahead"]["torch"] == pytest.approx(2.0)
-    assert second["ahead"][PEER] == 10
-    assert first["per_second"][OURS] == 10
-    assert PEER not in first["ahead"]
+    assert second["ahead"][PEERS[0]] == 10
+    assert first["per_second"][OURS] == 100
+    assert first["cpu_ms"]["torch"] == pytest.approx(30)
+    assert PEERS[0] not in first["ahead"]
 
 
 def test_memory_is_compared_from_after_the_warm_up_to_the_end(encoded: EncoderReport) -> None:
@@ -156,5 +161,5 @@ def test_the_table_of_the_encoder_names_every_way_and_model(encoded: EncoderRepo
     lines = screen.export_text().splitlines()
 
     assert max(map(len, lines)) <= 80
-    assert any(line.split() == ["fastembed,", "batches", "1", "10.00x"] for line in lines)
-    assert any(line.split() == ["PyTorch", "eager,", "batches", "5", "2.00x", "5", "2.00x"] for line in lines)
+    assert any(line.split() == ["fastembed,", "batches", "10", "10.00", "150.00"] for line in lines)
+    assert any(line.split() == ["PyTorch", "eager,", "batches", "50", "2.00", "30.00"] for line in lines)
