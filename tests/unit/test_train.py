@@ -62,12 +62,12 @@ def photos(shop: Path) -> list[Photo]:
     return with_catalogue(read_photos(shop))
 
 
-def fitting(photos: list[Photo], recipe: Recipe, queries: list[Photo] | None = None) -> Fitting:
+def fitting(photos: list[Photo], recipe: Recipe, queries: list[Photo] | None = None, device: str = "cpu") -> Fitting:
     torch.manual_seed(recipe.seed)
     lessons = Lessons(photos, recipe, size=32, resize="pad", tokenizer=None, helpers=0)
     shown = [photo for photo in photos if photo.kind == "catalogue"]
     validation = Validation(queries, shown, size=32, resize="pad") if queries else None
-    return Fitting(Towers(Tower(16, 32)), lessons, products=8, recipe=recipe, validation=validation)
+    return Fitting(Towers(Tower(16, 32)), lessons, products=8, recipe=recipe, validation=validation, device=device)
 
 
 def test_it_learns_to_find_products_by_photos_and_by_words(shop: Path, photos: list[Photo], tmp_path: Path) -> None:
@@ -136,6 +136,21 @@ def test_patience_ends_a_training_that_gets_no_better_and_takes_the_best(photos:
 
     assert len(still.epochs) < 9
     assert all(torch.equal(towers.state_dict()[name], value) for name, value in before.items())
+
+
+@pytest.mark.parametrize(
+    "device",
+    ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here"))],
+)
+def test_mixed_precision_learns_nearly_the_same(photos: list[Photo], tmp_path: Path, device: str) -> None:
+    losses = []
+    for precision in ("fp32", "mixed"):
+        recipe = replace(QUICK, precision=precision)  # type: ignore[arg-type]
+        trained = fitting(photos, recipe, device=device)
+        trained.run(tmp_path / "c.pt")
+        losses.append(trained.epochs[-1].loss)
+
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
 
 
 def test_equal_seeds_draw_equal_pictures_and_others_don_t(photos: list[Photo]) -> None:
