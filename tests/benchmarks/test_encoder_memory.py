@@ -15,8 +15,8 @@ from encoders.batcher import Batcher
 from encoders.bundle import SHIPPED, load_bundle
 from encoders.pixels import decode
 from encoders.session import ImageEncoder, available_cores
-from encoders.training.catalogue import _jpeg
 from encoders.training.drawing import photo, random_product
+from encoders.training.unseen import jpeg
 
 PICTURES = int(os.environ.get("FRESHLINE_MEMORY_PICTURES", "4000"))
 _KINDS = 64
@@ -27,7 +27,7 @@ _SAMPLES = 40
 async def test_memory_is_flat_however_many_pictures_are_encoded() -> None:
     # As in a worker: bursts of any size meet in the batcher, and a batch runs on each core. Most pictures are repeats.
     encoder, cores = ImageEncoder(load_bundle(SHIPPED), threads=1), available_cores()
-    files = [_jpeg(photo(random_product(seed), 160 + seed)) for seed in range(_KINDS)]
+    files = [jpeg(photo(random_product(seed), 160 + seed)) for seed in range(_KINDS)]
     pictures = [decode(file, size=encoder.size, resize=encoder.resize) for file in files]
     sizes: list[int] = []
     started, done = time.monotonic(), 0
