@@ -169,16 +169,21 @@ class Fitting:
         self._optimizer.zero_grad()
         with torch.autocast(self._device.type, self._type, enabled=self._type is not None):
             vectors = self._towers.image(batch.pixels)
-            texts = self._towers.text(batch.tokens) if self._towers.text is not None and batch.tokens.numel() else None
         loss = self._objective(vectors.float(), batch.products, batch.street)
-        if texts is not None:
-            pictures = vectors[batch.titled].float()
-            loss = loss + self._recipe.words * self._objective.words(pictures, batch.titles, texts.float())
+        if self._towers.text is not None and batch.tokens.numel():
+            loss = loss + self._recipe.words * self._words(batch, vectors[batch.titled].float(), self._towers.text)
         self._scaler.scale(loss).backward()
         self._scaler.step(self._optimizer)
         self._scaler.update()
         self._averaged.update_parameters(self._towers)
         return float(loss.item())
+
+    def _words(self, batch: Batch, pictures: torch.Tensor, text: TextTower) -> torch.Tensor:
+        """The loss of titles, and of their words one by one."""
+        with torch.autocast(self._device.type, self._type, enabled=self._type is not None):
+            texts, words = text(batch.tokens), text(batch.words)
+        whole = self._objective.words(pictures, batch.titles, texts.float())
+        return whole + self._objective.each_word(pictures, batch.said, words.float())
 
     def _end(self, epoch: Epoch) -> None:
         self.epochs.append(epoch)

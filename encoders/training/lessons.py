@@ -32,6 +32,10 @@ class Batch:
     """For each of these, its row of `tokens`."""
     tokens: torch.Tensor
     """Each title once, as a shopper might type it: int64 (m, context_length)."""
+    words: torch.Tensor
+    """Each word of the titles by itself: int64 (k, context_length)."""
+    said: torch.Tensor
+    """Which titled pictures have which of these words in their titles: bool (pictures, k)."""
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
@@ -81,14 +85,19 @@ class Lessons:
         where = torch.tensor(chosen)
         return Batch(pixels, self._products[where], self._street[where], *self._words(chosen, random.Random(seed)))
 
-    def _words(self, chosen: Sequence[int], rng: random.Random) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def _words(self, chosen: Sequence[int], rng: random.Random) -> tuple[torch.Tensor, ...]:
         found = [self._titles[i] for i in chosen]
         known = {title: row for row, title in enumerate(dict.fromkeys(title for title in found if title))}
         titled = torch.tensor([title is not None for title in found])
         rows = torch.tensor([known[title] for title in found if title], dtype=torch.int64)
         if self._tokenizer is None or not known:
-            return titled, rows, torch.empty(0, 0, dtype=torch.int64)
-        return titled, rows, tokens_of(self._tokenizer, [typed(title, rng) for title in known])
+            nothing = torch.empty(0, 0, dtype=torch.int64)
+            return titled, rows, nothing, nothing, nothing.bool()
+        spoken = [set(title.lower().split()) for title in found if title]
+        each = sorted(set().union(*spoken))
+        said = torch.tensor([[word in words for word in each] for words in spoken])
+        tokens, words = (tokens_of(self._tokenizer, [typed(text, rng) for text in texts]) for texts in (known, each))
+        return titled, rows, tokens, words, said
 
 
 class _Epoch(Dataset[Batch]):

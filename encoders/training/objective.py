@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from pytorch_metric_learning import losses, miners
 from torch import nn
+from torch.nn import functional
 
 Loss = Literal["cosface", "arcface", "multi-similarity", "supcon"]
 
@@ -28,7 +29,7 @@ class Objective(nn.Module):
         self._metric = _metric(loss, products, dimension, temperature)
         self._miner = miners.MultiSimilarityMiner() if loss == "multi-similarity" else None
         self._contrast = losses.SupConLoss(temperature)
-        self._search = search
+        self._search, self._temperature = search, temperature
 
     def forward(self, vectors: torch.Tensor, products: torch.Tensor, street: torch.Tensor) -> torch.Tensor:
         """The loss of pictures (n, dimension), of their products (n,) and whether each is a street photo (n,)."""
@@ -52,6 +53,18 @@ class Objective(nn.Module):
         back = self._contrast(texts, rows, ref_emb=pictures, ref_labels=titles)
         both: torch.Tensor = (there + back) / 2
         return both
+
+    def each_word(self, pictures: torch.Tensor, said: torch.Tensor, texts: torch.Tensor) -> torch.Tensor:
+        """The loss of finding, by a word alone, all pictures whose titles have it, before all others.
+
+        Args:
+            pictures: (n, dimension), of norm 1.
+            said: which of them have which word, bool (n, k).
+            texts: the words, (k, dimension).
+        """
+        wanted = said.T.float()
+        likeness = texts @ pictures.T / self._temperature
+        return functional.cross_entropy(likeness, wanted / wanted.sum(dim=1, keepdim=True))
 
 
 def _metric(loss: Loss, products: int, dimension: int, temperature: float) -> Any:
