@@ -26,6 +26,7 @@ from encoders.training.tower import Tower
 from encoders.training.train import Plan, train
 from encoders.training.validation import Validation
 from encoders.training.views import Views
+from encoders.training.words import train_tokenizer
 from freshline.cli import app
 
 COLOURS = {"red": (200, 30, 30), "green": (30, 160, 40), "blue": (40, 60, 200), "yellow": (220, 200, 40)}
@@ -220,6 +221,30 @@ def test_each_loss_is_lower_where_products_lie_apart(loss: str) -> None:
         losses.append(value.item())
 
     assert losses[-1] < 0.7 * losses[0]
+
+
+def test_a_batch_knows_which_words_its_pictures_titles_have(photos: list[Photo]) -> None:
+    tokenizer = train_tokenizer(photo.title for photo in photos if photo.title)
+    lessons = Lessons(photos, QUICK, size=32, resize="pad", tokenizer=tokenizer, helpers=0)
+    chosen = [0, 1, 5, 10]  # two of the red disc, one of the red bar, one of the green disc
+
+    batch = lessons.batch(chosen, epoch=0, number=0)
+
+    assert batch.titled.tolist() == [True] * 4
+    assert batch.titles.tolist() == [0, 0, 1, 2]
+    columns = dict(zip(("bar", "disc", "green", "red"), batch.said.T.tolist(), strict=True))
+    assert columns["disc"] == [True, True, False, True]
+    assert columns["red"] == [True, True, True, False]
+    assert batch.words.shape == (4, batch.tokens.shape[1])
+
+
+def test_a_word_is_to_find_all_that_have_it() -> None:
+    objective = Objective("supcon", products=4, dimension=2, search=1.0)
+    pictures = torch.tensor([(1.0, 0.0), (1.0, 0.0), (0.0, 1.0)])
+    said = torch.tensor([(True, False), (True, False), (False, True)])
+    right, wrong = torch.tensor([(1.0, 0.0), (0.0, 1.0)]), torch.tensor([(0.0, 1.0), (1.0, 0.0)])
+
+    assert objective.each_word(pictures, said, right) < 0.5 < objective.each_word(pictures, said, wrong)
 
 
 def test_a_query_for_a_product_that_is_not_shown_is_named(photos: list[Photo]) -> None:
