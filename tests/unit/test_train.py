@@ -146,7 +146,7 @@ def test_patience_ends_a_training_that_gets_no_better_and_takes_the_best(photos:
 def test_mixed_precision_learns_nearly_the_same(photos: list[Photo], tmp_path: Path, device: str) -> None:
     losses = []
     for precision in ("fp32", "mixed"):
-        recipe = replace(QUICK, precision=precision)  # type: ignore[arg-type]
+        recipe = replace(QUICK, precision=precision)
         trained = fitting(photos, recipe, device=device)
         trained.run(tmp_path / "c.pt")
         losses.append(trained.epochs[-1].loss)
