@@ -7,7 +7,7 @@ DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
 STACK ?= embedded
 ARGS ?=
 
-.PHONY: demo install test unit model-test chaos lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit model-test memory-test chaos lint types contracts format schemas screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -49,6 +49,10 @@ model-test: install
 # The fault tests in full: 100 killed workers and what else docs/faults.md tells, some 30 minutes. A table at the end.
 chaos: install tools
 	FRESHLINE_CHAOS=full $(BIN)/pytest tests/faults $(ARGS)
+
+# Memory over 200,000 encoded pictures: minutes long.
+memory-test: install
+	FRESHLINE_MEMORY_PICTURES=200000 $(BIN)/pytest -s tests/benchmarks/test_encoder_memory.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from schemas.bundles import Manifest, Parity, Resize, Variant
+from schemas.bundles import Manifest, Parity, Resize, Text, TextParity, Variant
 
 MANIFEST = "bundle.json"
+_TEXT_MODEL, _TOKENIZER = "text.fp32.onnx", "tokenizer.json"
 SHIPPED = Path(__file__).parent / "shipped"
 """The small bundle that comes with the package."""
 
@@ -37,6 +38,47 @@ class Bundle:
         if variant not in self.manifest.image:
             raise BundleError(f"{self.folder}: no variant {variant!r}, only {', '.join(self.manifest.image)}")
         return self.folder / self.manifest.image[variant]
+
+    @property
+    def text(self) -> Text:
+        """The text tower.
+
+        Raises:
+            BundleError: the bundle has none.
+        """
+        if self.manifest.text is None:
+            raise BundleError(f"{self.folder}: {self.manifest.name} has no text tower: it can't search by words")
+        return self.manifest.text
+
+
+@dataclass(frozen=True)
+class TextFiles:
+    """A text tower to be written: its ONNX file, and its tokenizer as JSON.
+
+    The model takes int64 tokens (n, context_length), padded with `pad_id`, to float32 (n, dimension), norm 1.
+    """
+
+    model: bytes
+    tokenizer: str
+    context_length: int
+    pad_id: int
+    parity: TextParity | None = None
+
+    @property
+    def files(self) -> dict[str, bytes]:
+        """File names and what is in them."""
+        return {_TEXT_MODEL: self.model, _TOKENIZER: self.tokenizer.encode()}
+
+    @property
+    def entry(self) -> Text:
+        """The manifest's field `text`."""
+        return Text(
+            file=_TEXT_MODEL,
+            tokenizer=_TOKENIZER,
+            context_length=self.context_length,
+            pad_id=self.pad_id,
+            parity=self.parity,
+        )
 
 
 def load_bundle(folder: Path) -> Bundle:
@@ -65,9 +107,10 @@ def write_bundle(
     resize: Resize,
     image: Mapping[Variant, bytes],
     parity: Mapping[Variant, Parity] | None = None,
+    text: TextFiles | None = None,
     reference: str | None = None,
 ) -> Bundle:
-    """Write `image.<variant>.onnx` for each variant, then `bundle.json` with the digests and the space.
+    """Write `image.<variant>.onnx` for each variant and the text tower, then `bundle.json` with digests and space.
 
     Args:
         folder: made if need be; files of the same names are replaced.
@@ -78,6 +121,7 @@ def write_bundle(
         resize: how a picture is brought to them.
         image: each variant's ONNX file: uint8 (n, input_size, input_size, 3) to float32 (n, dimension), norm 1.
         parity: each variant's measured distance from the original model.
+        text: the text tower in the same space, if the model has one.
         reference: the digest of the tower that defines the space, for a bundle whose variants are proven to share it;
             by default that of its own fp32 variant, or else of its first.
 
@@ -85,21 +129,26 @@ def write_bundle(
         BundleError: a field that the manifest does not allow.
     """
     names: dict[Variant, str] = {variant: f"image.{variant}.onnx" for variant in image}
-    digests = {names[variant]: _digest(content) for variant, content in image.items()}
+    contents = {names[variant]: content for variant, content in image.items()} | (text.files if text else {})
+    digests = {file: _digest(content) for file, content in contents.items()}
     own = digests.get("image.fp32.onnx") or next(iter(digests.values()), None)
     fields: dict[str, object]
     fields = {"name": name, "revision": revision, "dimension": dimension, "input_size": input_size, "resize": resize}
     fields |= {"distance": "cosine", "image": names, "files": digests, "parity": parity or {}}
     fields |= {"reference": reference or own}
+    try:
+        fields["text"] = text and text.entry
+    except ValidationError as error:
+        raise _wrong(folder / MANIFEST, error, "text.") from None
     bundle = Bundle(folder, _valid(folder / MANIFEST, {**fields, "space": _space(fields)}))
-    _save(bundle, image)
+    _save(bundle, contents)
     return bundle
 
 
-def _save(bundle: Bundle, image: Mapping[Variant, bytes]) -> None:
+def _save(bundle: Bundle, contents: Mapping[str, bytes]) -> None:
     bundle.folder.mkdir(parents=True, exist_ok=True)
-    for variant, content in image.items():
-        bundle.image_path(variant).write_bytes(content)
+    for name, content in contents.items():
+        (bundle.folder / name).write_bytes(content)
     manifest = bundle.manifest.model_dump_json(indent=2) + "\n"
     (bundle.folder / MANIFEST).write_text(manifest, encoding="utf-8")
 
@@ -122,9 +171,13 @@ def _valid(path: Path, fields: object) -> Manifest:
     try:
         return Manifest.model_validate(fields)
     except ValidationError as error:
-        details = error.errors(include_url=False, include_context=False, include_input=False)
-        problems = [f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details]
-        raise BundleError(f"{path}: {'; '.join(problems)}") from None
+        raise _wrong(path, error) from None
+
+
+def _wrong(path: Path, error: ValidationError, inside: str = "") -> BundleError:
+    details = error.errors(include_url=False, include_context=False, include_input=False)
+    problems = [f"{inside}{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details]
+    return BundleError(f"{path}: {'; '.join(problems)}")
 
 
 def _read(path: Path) -> bytes:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 
 from qdrant_client import QdrantClient
 
-from encoders.bundle import load_bundle
+from encoders.bundle import Bundle, load_bundle
 from encoders.session import ImageEncoder
+from encoders.text import TextEncoder
 from freshline.settings import Settings
 from indexer.collections import ensure_view, point_alias, resolve_view, serving_view, view_name
 from indexer.store import Store
@@ -21,7 +22,19 @@ def load_encoder(settings: Settings, threads: int | None = None) -> ImageEncoder
     Raises:
         BundleError, EncoderError: with what to do about it.
     """
-    return ImageEncoder(load_bundle(settings.bundle_path), device=settings.device, threads=threads)
+    gpu_memory = settings.gpu_memory_mib * 2**20 or None
+    return ImageEncoder(
+        load_bundle(settings.bundle_path), device=settings.device, threads=threads, gpu_memory=gpu_memory
+    )
+
+
+def text_encoder(bundle: Bundle) -> TextEncoder | None:
+    """The bundle's text tower, on one thread of the CPU; None where it has none.
+
+    Raises:
+        BundleError, EncoderError: with what to do about it.
+    """
+    return TextEncoder(bundle, threads=1) if bundle.manifest.text else None
 
 
 @contextmanager

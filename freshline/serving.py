@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder
-from freshline.parts import load_encoder, opened_store
+from freshline.parts import load_encoder, opened_store, text_encoder
 from freshline.settings import Settings
 from indexer.store import Store
 from search.listing import Lister
@@ -39,11 +39,13 @@ def build_service(
         BundleError, EncoderError: with what to do about it.
     """
     encoder = encoder or load_encoder(settings)
+    words = text_encoder(encoder.bundle)
     with opened_store(settings, store) as opened:
         yield create_app(
             store=opened,
             manifest=encoder.bundle.manifest,
             encode=encoder.encode,
+            encode_text=words.encode if words else None,
             settings=SearchSettings(
                 settings.alias,
                 settings.view,

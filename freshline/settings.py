@@ -47,6 +47,8 @@ class Settings(BaseSettings):
 
     bundle: Path | None = None
     device: Literal["cpu", "cuda"] = "cpu"
+    gpu_memory_mib: Annotated[int, Field(ge=0)] = 0
+    """0: no limit."""
 
     image_root: Path | None = None
     image_allow_networks: Annotated[list[IPv4Network | IPv6Network], NoDecode, BeforeValidator(_split)] = []

@@ -21,6 +21,35 @@ class Parity(BaseModel):
     images: Annotated[int, Field(ge=1)]
     mean_cosine: Annotated[float, Field(ge=-1, le=1)]
     min_cosine: Annotated[float, Field(ge=-1, le=1)]
+    recall_at_1: Annotated[
+        float | None,
+        Field(ge=0, le=1, description="share of the pictures that a cropped and darkened view of them finds first"),
+    ] = None
+    recall_change: Annotated[
+        float | None, Field(ge=-1, le=1, description="this variant's recall_at_1 less that of fp32")
+    ] = None
+
+
+class TextParity(BaseModel):
+    """How far the text tower's vectors are from the original model's, as cosines over `texts` texts."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    texts: Annotated[int, Field(ge=1)]
+    mean_cosine: Annotated[float, Field(ge=-1, le=1)]
+    min_cosine: Annotated[float, Field(ge=-1, le=1)]
+
+
+class Text(BaseModel):
+    """The tower that takes words into the pictures' space, and how words become the numbers that it reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    file: FileName
+    tokenizer: Annotated[FileName, Field(description="tokenizer.json of the library tokenizers")]
+    context_length: Annotated[int, Field(ge=1, le=4096, description="tokens; more are cut off")]
+    pad_id: Annotated[int, Field(ge=0, description="the token that fills up what is shorter")]
+    parity: TextParity | None = None
 
 
 class Manifest(BaseModel):
@@ -44,6 +73,7 @@ class Manifest(BaseModel):
     image: Annotated[dict[Variant, FileName], Field(min_length=1, description="variant to file name")]
     files: Annotated[dict[FileName, Digest], Field(min_length=1, description="file name to SHA-256 of its bytes")]
     parity: dict[Variant, Parity] = {}
+    text: Annotated[Text | None, Field(description="absent from a model of pictures alone")] = None
 
     @model_validator(mode="after")
     def _variants_have_files(self) -> Self:
@@ -53,4 +83,13 @@ class Manifest(BaseModel):
         for variant in self.parity:
             if variant not in self.image:
                 raise ValueError(f"parity.{variant}: the bundle has no such variant")
+        return self
+
+    @model_validator(mode="after")
+    def _text_has_files(self) -> Self:
+        if self.text is None:
+            return self
+        for field, name in (("file", self.text.file), ("tokenizer", self.text.tokenizer)):
+            if name not in self.files:
+                raise ValueError(f"text.{field}: {name} has no digest in files")
         return self

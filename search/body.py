@@ -1,4 +1,4 @@
-"""The bodies of requests that carry a picture: read within their limit."""
+"""The bodies of requests that carry a picture, or words: read within their limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def read_search(request: Request, max_image_bytes: int) -> SearchRequest:
     """
     search = await _read(request, max_image_bytes, _parse_search)
     if not search.image and not search.text:
-        raise missing(type(search).model_fields["image"].alias or "image")
+        raise missing(type(search).model_fields["image"].alias or "image", unless="text")
     return search
 
 

@@ -7,22 +7,34 @@ from typing import Literal
 
 from prometheus_client import CollectorRegistry, Histogram
 
-Stage = Literal["decode", "encode", "query", "total"]
+Stage = Literal["decode", "encode", "words", "query", "total"]
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 2.5, 5, 10)
+_FILL = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 
 
 class SearchMetrics:
-    """`freshline_search_seconds`, in one registry."""
+    """`freshline_search_seconds` and `freshline_batch_fill_ratio`, in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
             "freshline_search_seconds",
-            "Time of a search in one stage; encode includes the wait for its batch, total excludes the upload.",
+            "Time of a search in one stage; encode includes the wait for its batch, words is the encoding of a text, "
+            "total excludes the upload.",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
         )
+        self._fill = Histogram(
+            "freshline_batch_fill_ratio",
+            "Pictures in an encoder batch, of the most that fit.",
+            buckets=_FILL,
+            registry=registry,
+        )
+
+    def encoded(self, fill: float) -> None:
+        """A batch was encoded, full to this share."""
+        self._fill.observe(fill)
 
     def stage(self, name: Stage) -> AbstractContextManager[object]:
         """Time one pass through a stage, failed ones too."""

@@ -14,12 +14,14 @@ from pydantic import (
     Field,
     FiniteFloat,
     StrictBool,
+    StringConstraints,
     WithJsonSchema,
     field_validator,
 )
 from pydantic_core import from_json
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024)]
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=100, description="how many products at most")]
 # Qdrant's paths can't hold these two, quoted or not.
@@ -32,8 +34,11 @@ class SearchRequest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    text: Annotated[str, Field(max_length=1024)] | None = Field(None, description="needs a bundle with a text tower")
+    text: Words | None = Field(None, description="words, alone or beside a picture; needs a bundle with a text tower")
     image: bytes | None = None
+    text_weight: Annotated[FiniteFloat, Field(ge=0, le=1)] = Field(
+        0.5, description="of the words beside a picture: 0 is the picture alone, 1 the words alone"
+    )
     limit: Limit = 10
     category: Text | None = None
     brand: Text | None = None
@@ -95,7 +100,7 @@ class Listed(BaseModel):
 
 
 class Hit(BaseModel):
-    """A product that was found. `score` is the cosine of its most similar picture."""
+    """A product that was found. `score` is the cosine of what was asked for and its most similar picture."""
 
     product_id: str
     score: float

@@ -64,9 +64,9 @@ def invalid(error: ValidationError) -> Problem:
     return _invalid_request([(detail["loc"], detail["msg"]) for detail in error.errors(include_url=False)])
 
 
-def missing(field: str) -> Problem:
-    """The problem that a field must be given."""
-    return _invalid_request([((field,), "is required")])
+def missing(field: str, *, unless: str) -> Problem:
+    """The problem that a field must be given, unless another one is."""
+    return _invalid_request([((field,), f"is required, unless {unless} is given")])
 
 
 def _invalid_request(found: Sequence[tuple[Sequence[int | str], str]]) -> Problem:

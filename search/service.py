@@ -24,7 +24,7 @@ from search.page.assets import Page
 from search.pictures import HEADERS as PICTURE_HEADERS
 from search.pictures import first_picture
 from search.problems import MEDIA_TYPE, Problem, ProblemDetails, add_handlers
-from search.searcher import Searcher
+from search.searcher import EncodeText, Searcher
 from search.settings import SearchSettings
 
 # Read from the request itself, since either form may come: so it is written down here.
@@ -63,7 +63,7 @@ class _Routes:
         return router
 
     async def search(self, request: Request) -> SearchResponse:
-        """Search by a picture: the products that look most like it, each once, most similar first."""
+        """Search by a picture, words or both: the products most like that, each once, most similar first."""
         return await self._searcher.search(await read_search(request, self._settings.max_image_bytes))
 
     async def similar(self, product_id: str, limit: Limit = 10) -> SearchResponse:
@@ -109,6 +109,7 @@ def create_app(
     encode: Callable[[Pixels], Vectors],
     settings: SearchSettings,
     registry: CollectorRegistry,
+    encode_text: EncodeText | None = None,
     lister: Lister | None = None,
 ) -> FastAPI:
     """The service, made of ready parts; `store` is the caller's to close after it ended.
@@ -119,9 +120,10 @@ def create_app(
         encode: uint8 (n, size, size, 3) to float32 (n, dimension), called in one thread at a time.
         settings: which view, and the limits of a request.
         registry: where `freshline_search_seconds` goes, and what `/metrics` shows.
+        encode_text: n texts to float32 (n, dimension), where the bundle has a text tower.
         lister: takes the products that the page lists; without it the page doesn't offer to.
     """
-    searcher = Searcher(store, manifest, encode, settings, SearchMetrics(registry))
+    searcher = Searcher(store, manifest, encode, settings, SearchMetrics(registry), encode_text=encode_text)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -132,6 +134,11 @@ def create_app(
     app = FastAPI(title="Freshline search", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(_Routes(searcher, settings, registry).router())
     app.include_router(Listings(lister, searcher, settings.max_image_bytes).router(), responses=_PROBLEMS)
-    app.include_router(Page(listing=lister is not None, pictures=settings.image_root is not None).router())
+    offers = {
+        "listing": lister is not None,
+        "pictures": settings.image_root is not None,
+        "words": encode_text is not None,
+    }
+    app.include_router(Page(**offers).router())
     add_handlers(app)
     return app

@@ -6,12 +6,22 @@ from pathlib import Path
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.normalizers import Lowercase
+from tokenizers.pre_tokenizers import Whitespace
 
-from encoders.bundle import Bundle, write_bundle
+from encoders.bundle import Bundle, TextFiles, write_bundle
 
 
 def tiny_bundle(
-    folder: Path, *, dimension: int = 3, scale: float = 1.0, size: int = 8, content: bytes | None = None
+    folder: Path,
+    *,
+    dimension: int = 3,
+    scale: float = 1.0,
+    size: int = 8,
+    content: bytes | None = None,
+    text: TextFiles | None = None,
 ) -> Bundle:
     """A bundle whose model gives each picture's mean colour, of norm `scale`."""
     names = ("pixels", "floats", "mean", "scale", "unit", "vectors")
@@ -41,4 +51,32 @@ def tiny_bundle(
         input_size=8,
         resize="squash",
         image={"fp32": model.SerializeToString() if content is None else content},
+        text=text,
     )
+
+
+def tiny_words(*, scale: float = 1.0) -> TextFiles:
+    """A text tower that counts how often "red", "green" and "blue" are said, and their tokenizer."""
+    said = np.array([[0, 0, 0], [0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]], np.float32) + np.float32(1e-6)
+    nodes = [
+        helper.make_node("Gather", ["said", "tokens"], ["each"], axis=0),
+        helper.make_node("ReduceSum", ["each", "axes"], ["sum"], keepdims=0),
+        helper.make_node("LpNormalization", ["sum"], ["unit"], axis=1, p=2),
+        helper.make_node("Mul", ["unit", "scale"], ["vectors"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "words",
+        [helper.make_tensor_value_info("tokens", TensorProto.INT64, ["n", 4])],
+        [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", 3])],
+        [
+            numpy_helper.from_array(said, "said"),
+            numpy_helper.from_array(np.array([1], np.int64), "axes"),
+            numpy_helper.from_array(np.array(scale, np.float32), "scale"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    vocabulary = {"[PAD]": 0, "[UNK]": 1, "red": 2, "green": 3, "blue": 4}
+    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer, tokenizer.pre_tokenizer = Lowercase(), Whitespace()
+    return TextFiles(model.SerializeToString(), tokenizer.to_str(), context_length=4, pad_id=0)

@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 
 from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome
+from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
 from tests.harness import eventually
@@ -43,6 +43,12 @@ class Page:
 
     def choose(self, field: str, path: Path) -> None:
         self.browser.find_element(By.ID, field).send_keys(str(path))
+
+    def type(self, field: str, words: str) -> None:
+        """Write words into a field, in place of what it holds, and press Enter."""
+        found = self.browser.find_element(By.ID, field)
+        found.clear()
+        found.send_keys(words, Keys.ENTER)
 
     def hand_over(self, how: str, picture: bytes, where: str = "body") -> None:
         self.browser.execute_script(_HAND_OVER, how, base64.b64encode(picture).decode(), where)

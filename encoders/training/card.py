@@ -1,63 +1,101 @@
-"""The model card that goes with a bundle: what it is, how it was made, how good it is."""
+"""The model card that goes with the shipped bundle: what it is, how it was made, how good it is."""
 
 from __future__ import annotations
 
-from schemas.bundles import Manifest
+from collections.abc import Mapping
+
+from encoders.bundle import Bundle
+from encoders.metrics import Estimate, Quality
+
+COMMANDS = """python -m encoders.training.drawn DRAWN --seed 1 --products 3000 --views 3
+freshline train DRAWN/catalogue.csv --out BUNDLE --name freshline-drawn --backbone freshline/tower
+python -m encoders.training.unseen BUNDLE"""
+"""What makes the shipped bundle again, from nothing."""
 
 _CARD = """# {name}, revision {revision}
 
-A small image tower for trying Freshline out: pictures of {size} x {size} pixels to {dimension} floats, {millions:.2f}
-million parameters. It makes the demo and the tests real without a download.
+A small dual encoder for trying Freshline out: pictures of {size} x {size} pixels, and words, to {dimension} floats in
+one space; {megabytes:.1f} MB in all. It makes the demo, search by words and the tests real without a download.
 
 ## How it was made
 
 ```
-{command}
+{commands}
 ```
 
-That draws {products} products (14 categories, 20 colours, 13 patterns, random proportions) and {views} "street photos"
-of each: turned, in perspective, unevenly lit, amid clutter, partly hidden, grainy. A depthwise separable convolution
-network then learns, in {steps} batches of 64 pairs, to put a product's photo and its street photos together and other
-products apart (symmetrical InfoNCE). No photograph and no other model took part: everything comes from the code in
-`encoders/training/` and the seed {seed}. Thread scheduling moves the last bits, so another run gives an equivalent
-model, not the same bytes.
+The first draws products (14 categories, 20 colours, 13 patterns, random proportions) and "street photos" of each:
+turned, in perspective, unevenly lit, amid clutter, partly hidden, grainy. Each has a title in the drawn shop's words
+("striped teal mug") or, here and there, in others ("teal cup with stripes"). The second teaches a depthwise separable
+convolution network to put the pictures of one product together, and a bag of subwords to put a title, in any order and
+number, beside its pictures. No photograph and no other model took part: everything comes from the code in
+`encoders/training/` and the seeds. Thread scheduling moves the last bits, so another run gives an equivalent model,
+not the same bytes.
 
 ## How good it is
 
-{test_products} further products, drawn from other seeds and never trained on, each photographed once in the street,
-through JPEG and the same decoding as in production: among all {test_products} catalogue photos, the street photo's own
-product is
+The third draws {queries} further products, never trained on, each photographed by its shop and once in the street,
+through JPEG and the same decoding as in production, and looks for each among all {queries} catalogue photos (in
+brackets: 95 % of bootstrap samples):
 
-- first for **{recall_at_1:.1%}** (Recall@1),
-- among the first ten for **{recall_at_10:.1%}** (Recall@10).
+| Asked with | Recall@1 | Recall@10 |
+|---|---|---|
+{rows}
 
-ONNX Runtime against PyTorch on {images} of these pictures: mean cosine {mean_cosine:.7f}, lowest {min_cosine:.7f}.
-
+"Its words" are the shop's (pattern, colour, category) in any order, half of the categories in the plural. Several
+products may have the very same description: the strict figure counts only the one that was meant, the second any of
+that description.
+{parity}
 ## What it is not
 
 It has seen drawings only. Real photos get distinct vectors, so an exact or nearly exact copy is found, but likeness
-between different real photos means little. For production, bring a model of your own.
+between different real photos means little, and it knows no words but those of the drawn catalogue. For production,
+bring a model of your own.
 
 Licence: that of Freshline (Apache-2.0).
 """
+_ASKED_WITH = {
+    "street": "a street photo of it",
+    "words": "its words (strict)",
+    "description": "its words, any product so described",
+    "other": "other names for some of them (strict)",
+}
 
 
-def card(manifest: Manifest, *, command: str, millions: float, **figures: float) -> str:
+def card(bundle: Bundle, found: Mapping[str, Quality]) -> str:
     """Fill in the card, Markdown.
 
     Args:
-        manifest: of the bundle, with the parity of its fp32 variant.
-        command: the one that makes it again.
-        millions: of parameters.
-        figures: seed, products, views, steps, test_products, recall_at_1 and recall_at_10 (shares).
+        bundle: the one that was measured.
+        found: what `unseen.measure` came to.
     """
+    manifest = bundle.manifest
     return _CARD.format(
         name=manifest.name,
         revision=manifest.revision,
         size=manifest.input_size,
         dimension=manifest.dimension,
-        command=command,
-        millions=millions,
-        **manifest.parity["fp32"].model_dump(),
-        **figures,
+        megabytes=sum((bundle.folder / name).stat().st_size for name in manifest.files) / 1e6,
+        commands=COMMANDS,
+        queries=next(iter(found.values())).queries,
+        rows="\n".join(_row(_ASKED_WITH[name], figures) for name, figures in found.items()),
+        parity="".join(f"\nONNX Runtime against PyTorch, {line}.\n" for line in _parities(bundle)),
     )
+
+
+def shown(estimate: Estimate) -> str:
+    """A share and its interval: "95.9 % (94.6-97.1)"."""
+    return f"{estimate.value:.1%} ({100 * estimate.low:.1f}-{100 * estimate.high:.1f})"
+
+
+def _row(name: str, figures: Quality) -> str:
+    return f"| {name} | {shown(figures.recall_at_1)} | {shown(figures.recall_at_10)} |"
+
+
+def _parities(bundle: Bundle) -> list[str]:
+    found = [
+        f"{variant} on {each.images} pictures: mean cosine {each.mean_cosine:.7f}, lowest {each.min_cosine:.7f}"
+        for variant, each in bundle.manifest.parity.items()
+    ]
+    if bundle.manifest.text and (text := bundle.manifest.text.parity):
+        found.append(f"words, {text.texts} texts: mean cosine {text.mean_cosine:.7f}, lowest {text.min_cosine:.7f}")
+    return found

@@ -1,140 +1,96 @@
-"""Draw a catalogue, train a small image tower on it, and write the bundle with its model card.
+"""Draw a catalogue with its street photos, as a folder of pictures and the table that `freshline train` reads.
 
-    python -m encoders.training.drawn --out FOLDER [--seed N] [--steps N] [--minutes M] [--products N]
+    python -m encoders.training.drawn FOLDER [--products N] [--views N] [--seed N] [--size PIXELS]
 
-PyTorch is needed here and nowhere else.
+Equal arguments give equal pictures and words.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-import time
-from dataclasses import dataclass
+import csv
+import random
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
+from rich.progress import track
 
-from encoders.bundle import Bundle, write_bundle
-from encoders.session import ImageEncoder, available_cores
-from encoders.training.card import card
-from encoders.training.catalogue import Catalogue, draw_catalogue, photograph_catalogue
-from encoders.training.export import prove, to_onnx
-from encoders.training.learning import train
-from encoders.training.tower import DIMENSION, SIZE, Tower
-from schemas.bundles import Resize
+from encoders.session import available_cores
+from encoders.training.drawing import cutout, photo, random_product
+from encoders.training.street import street_photo
+from encoders.training.wording import asked_for
 
-RESIZE: Resize = "pad"
-# Test products come from seeds that no training run reaches.
-_TEST_SEEDS = 10_000_000
+TABLE = "catalogue.csv"
+COLUMNS = ("image", "product", "title", "category", "kind")
+# A million seeds apart: what one seed's products are trained on is never another's test.
+_SEEDS_APART = 1_000_000
+
+Row = tuple[str, str, str, str, str]
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What to train: equal plans give the same bundle, where the time is not up first."""
+def draw_folder(
+    folder: Path, *, products: int, views: int, seed: int, size: int = 128, processes: int | None = None
+) -> Path:
+    """Draw `products`, each with its catalogue photo and `views` street photos, and write the table.
 
-    seed: int = 1
-    steps: int = 1200
-    minutes: float = 30.0
-    products: int = 3000
-    views: int = 3
-    test_products: int = 1000
+    Titles are the drawn shop's words, some by other names that shoppers use; the same for all of a product's photos.
 
+    Args:
+        folder: made if need be; what it holds of the same names is replaced.
+        products: how many.
+        views: street photos of each.
+        seed: another gives other products.
+        size: height and width of each picture in pixels.
+        processes: by default one a core.
 
-@dataclass(frozen=True)
-class Result:
-    """A trained bundle, and how well it finds the products that it never saw."""
-
-    bundle: Bundle
-    steps: int
-    recall_at_1: float
-    recall_at_10: float
-
-
-def make(plan: Plan, out: Path) -> Result:
-    """Draw, train, export, prove, write and measure.
-
-    Raises:
-        ParityError: the exported model is not the trained one.
+    Returns:
+        The table: image, product, title, category, kind (`catalogue` or `street`).
     """
-    cores = available_cores()
-    _say(f"drawing {plan.products} products with {plan.views} street photos each")
-    first = plan.seed * 100_000
-    drawn = draw_catalogue(range(first, first + plan.products), views=plan.views, size=SIZE, processes=cores)
-    tower, steps = train(drawn, seed=plan.seed, steps=plan.steps, seconds=plan.minutes * 60, report=_report)
-    seeds = range(_TEST_SEEDS, _TEST_SEEDS + plan.test_products)
-    unseen = photograph_catalogue(seeds, size=SIZE, resize=RESIZE, processes=cores)
-    model = to_onnx(tower, SIZE)
-    pictures = np.concatenate((unseen.photos[:250], unseen.streets[:250, 0]))
-    bundle = write_bundle(
-        out,
-        name="freshline-drawn",
-        revision=f"{plan.seed}.{steps}",
-        dimension=DIMENSION,
-        input_size=SIZE,
-        resize=RESIZE,
-        image={"fp32": model},
-        parity={"fp32": prove(tower, model, pictures)},
-    )
-    ranks = ranks_of_products(ImageEncoder(bundle), unseen)
-    result = Result(bundle, steps, float(np.mean(ranks < 1)), float(np.mean(ranks < 10)))
-    (out / "MODEL_CARD.md").write_text(_card(plan, result, tower), encoding="utf-8")
-    return result
+    for name in ("catalogue", "street"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    draw = partial(_draw, folder=folder, views=views, size=size)
+    seeds = range(seed * _SEEDS_APART, seed * _SEEDS_APART + products)
+    # Spawned: a process that forks while PyTorch holds threads may never come back.
+    with ProcessPoolExecutor(processes or available_cores(), mp_context=get_context("spawn")) as pool:
+        rows = track(pool.map(draw, seeds, chunksize=8), "drawing", total=products)
+        return _write_table(folder / TABLE, (row for each in rows for row in each))
 
 
-def ranks_of_products(encoder: ImageEncoder, catalogue: Catalogue) -> npt.NDArray[np.int64]:
-    """For each product's first street photo, how many products' photos are nearer than its own: int (n,)."""
-    photos, streets = encoder.encode(catalogue.photos), encoder.encode(catalogue.streets[:, 0])
-    likeness = streets @ photos.T
-    ranks: npt.NDArray[np.int64] = np.sum(likeness > np.diag(likeness)[:, None], axis=1)
-    return ranks
+def _draw(seed: int, *, folder: Path, views: int, size: int) -> list[Row]:
+    product = random_product(seed)
+    figure = cutout(product, size)
+    name, title = f"{product.category}-{seed}", asked_for(product, random.Random(seed))
+    pictures = [("catalogue", photo(product, size, figure))]
+    pictures += [("street", street_photo(product, seed * 1000 + view, size, figure)) for view in range(views)]
+    rows = []
+    for number, (kind, picture) in enumerate(pictures):
+        image = f"{kind}/{name}-{number}.jpg"
+        picture.save(folder / image, "JPEG", quality=92)
+        rows.append((image, name, title, product.category, kind))
+    return rows
 
 
-def _card(plan: Plan, result: Result, tower: Tower) -> str:
-    return card(
-        result.bundle.manifest,
-        command=f"python -m encoders.training.drawn --out FOLDER --seed {plan.seed} --steps {result.steps} "
-        f"--products {plan.products}",
-        millions=sum(weights.numel() for weights in tower.parameters()) / 1e6,
-        seed=plan.seed,
-        products=plan.products,
-        views=plan.views,
-        steps=result.steps,
-        test_products=plan.test_products,
-        recall_at_1=result.recall_at_1,
-        recall_at_10=result.recall_at_10,
-    )
-
-
-def _report(step: int, loss: float) -> None:
-    if step % 50 == 0:
-        _say(f"step {step}: loss {loss:.3f}")
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m encoders.training.drawn", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder of the bundle, made if need be")
-    parser.add_argument("--seed", type=int, default=Plan.seed)
-    parser.add_argument("--steps", type=int, default=Plan.steps, help="batches of 64 pairs")
-    parser.add_argument("--minutes", type=float, default=Plan.minutes, help="of training, at most")
-    parser.add_argument("--products", type=int, default=Plan.products, help="to draw and train on")
-    return parser.parse_args()
+def _write_table(path: Path, rows: Iterable[Row]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
+        writer.writerow(COLUMNS)
+        writer.writerows(rows)
+    return path
 
 
 def main() -> None:
     """Run the command line."""
-    given = _arguments()
-    plan = Plan(seed=given.seed, steps=given.steps, minutes=given.minutes, products=given.products)
-    result = make(plan, given.out)
-    _say(
-        f"{given.out}: {result.steps} steps; of {plan.test_products} unseen products, a street photo finds its own "
-        f"first for {result.recall_at_1:.1%}, among the first ten for {result.recall_at_10:.1%}"
-    )
+    parser = argparse.ArgumentParser(prog="python -m encoders.training.drawn", description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="made if need be")
+    parser.add_argument("--products", type=int, default=3000, help="how many")
+    parser.add_argument("--views", type=int, default=3, help="street photos of each")
+    parser.add_argument("--seed", type=int, default=1, help="another gives other products")
+    parser.add_argument("--size", type=int, default=128, help="height and width in pixels")
+    given = parser.parse_args()
+    draw_folder(given.folder, products=given.products, views=given.views, seed=given.seed, size=given.size)
 
 
 if __name__ == "__main__":

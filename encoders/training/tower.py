@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from encoders.towers import ImageTower
+
 DIMENSION = 128
 SIZE = 112
 
@@ -37,11 +39,15 @@ class Block(nn.Module):
         return x + y if self.keeps_shape else y
 
 
-class Tower(nn.Module):
-    """uint8 (n, SIZE, SIZE, 3) RGB to float32 (n, DIMENSION) of norm 1: nothing is left to be done outside."""
+class Tower(ImageTower):
+    """uint8 (n, size, size, 3) RGB to float32 (n, dimension) of norm 1, in a million parameters."""
 
-    def __init__(self) -> None:
+    backbone = "freshline/tower"
+    resize = "pad"
+
+    def __init__(self, dimension: int = DIMENSION, size: int = SIZE) -> None:
         super().__init__()
+        self.dimension, self.size = dimension, size
         self.layers = nn.Sequential(
             *_convolution(3, 32, kernel=3, stride=2),
             nn.ReLU(),
@@ -55,10 +61,10 @@ class Tower(nn.Module):
             *_convolution(256, 384),
             nn.ReLU(),
         )
-        self.head = nn.Linear(2 * 384, DIMENSION)
+        self.head = nn.Linear(2 * 384, dimension)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (n, SIZE, SIZE, 3) to float32 (n, DIMENSION)."""
+        """uint8 (n, size, size, 3) to float32 (n, dimension)."""
         x = pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
         x = self.layers(x)
         x = torch.cat((x.mean(dim=(2, 3)), x.amax(dim=(2, 3))), dim=1)

@@ -7,7 +7,21 @@ import sys
 import typer
 from pydantic import ValidationError
 
-from freshline.cli import bench, dead_letters, demo, doctor, publish, search, serve, setup, stack, worker
+from freshline.cli import (
+    bench,
+    dead_letters,
+    demo,
+    doctor,
+    evaluate,
+    export,
+    publish,
+    search,
+    serve,
+    setup,
+    stack,
+    train,
+    worker,
+)
 from freshline.cli.errors import Failure, report
 
 app = typer.Typer(
@@ -24,6 +38,9 @@ app.command()(serve.serve)
 app.command()(search.search)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(doctor.doctor)
+app.command()(train.train)
+app.command()(evaluate.evaluate)
+app.command()(export.export)
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 

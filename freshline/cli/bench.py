@@ -17,12 +17,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
+    from freshline.bench.encoder_report import EncoderReport
     from freshline.bench.hosts_report import HostsReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
 
-app = typer.Typer(no_args_is_help=True, help="Measure this machine, on a local stack that is started for it.")
+app = typer.Typer(no_args_is_help=True, help="Measure this machine.")
 
 
 @app.command()
@@ -95,7 +96,47 @@ def hosts(
     _print(report, as_json=as_json)
 
 
-def _print(report: PipelineReport | WriteReport | HostsReport, *, as_json: bool) -> None:
+@app.command()
+def encoder(
+    model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
+    pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds of all ways.")] = 7,
+    soak: Annotated[int, typer.Option(min=0, help="Pictures to encode while memory is watched.")] = 0,
+    peer: Annotated[Path | None, typer.Option(help="The Python of an environment with fastembed.")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the encoder beside other ways to run the same models, with random weights.
+
+    Example: freshline bench encoder --model timm/resnet18 --soak 200000 --peer peer/bin/python
+    """
+    from encoders.backbones import BackboneError
+    from encoders.bundle import SHIPPED
+    from encoders.session import available_cores
+    from freshline.bench.encoder import BATCH, EncoderPlan, WrongVectors, machine, run
+    from freshline.bench.encoder_report import EncoderReport
+    from freshline.bench.peer import PeerError
+    from freshline.bench.soak import SoakEnded
+    from freshline.bench.soak import soak as watch
+
+    plan = EncoderPlan(model or ["freshline/tower", "timm/resnet18"], pictures, rounds, peer, available_cores())
+    try:
+        with tempfile.TemporaryDirectory(prefix="freshline-bench-") as folder, _progress(plan.passes) as progress:
+            bar = progress.tasks[0].id
+            cases = run(
+                plan,
+                Path(folder),
+                lambda what: progress.update(bar, description=what),
+                lambda: progress.advance(bar),
+            )
+            progress.reset(bar, description="memory", total=soak)
+            memory = watch(SHIPPED, soak, plan.cores, lambda n: progress.update(bar, completed=n)) if soak else None
+    except (BackboneError, PeerError, SoakEnded, WrongVectors) as error:
+        raise Failure(str(error)) from error
+    _print(EncoderReport(machine(plan.cores), BATCH, rounds, cases, memory), as_json=as_json)
+
+
+def _print(report: PipelineReport | WriteReport | HostsReport | EncoderReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))
     else:

@@ -1,4 +1,4 @@
-"""`freshline search`: a picture in, the products that the running service finds out."""
+"""`freshline search`: a picture or words in, the products that the running service finds out."""
 
 from __future__ import annotations
 
@@ -18,16 +18,26 @@ from freshline.cli.http import post
 
 
 def search(
-    image: Annotated[Path, typer.Argument(help="A JPEG, PNG or WebP file.")],
+    image: Annotated[Path | None, typer.Argument(help="A JPEG, PNG or WebP file.")] = None,
+    *,
+    text: Annotated[str | None, typer.Option(help="What it is called or looks like, in words.")] = None,
+    text_weight: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help="Of the words beside a picture, 0 to 1.", show_default="0.5"),
+    ] = None,
     url: Annotated[str, typer.Option(help="Where `freshline serve` answers.")] = "http://127.0.0.1:8080",
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many products at most.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
 ) -> None:
-    """Find the products that look most like a picture.
+    """Find the products that look most like a picture, or like what words say, or both.
 
-    Example: freshline search street-photo.jpg --limit 5
+    Example: freshline search street-photo.jpg --text "in blue" --limit 5
     """
-    answer = post(f"{url.rstrip('/')}/v1/search", {"image_base64": _read(image), "limit": limit})
+    if image is None and not text:
+        raise Failure("nothing to search for: give a picture, or --text")
+    asked = {"image_base64": image and _read(image), "text": text, "text_weight": text_weight}
+    given = {name: value for name, value in asked.items() if value is not None}
+    answer = post(f"{url.rstrip('/')}/v1/search", {**given, "limit": limit})
     if as_json:
         typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
         return

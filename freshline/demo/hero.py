@@ -19,6 +19,8 @@ class Hero:
     product_id: str
     item: Item
     street_photo: bytes
+    words: str | None = None
+    """What a shopper might type, where the model can be expected to know the words."""
 
     @property
     def title(self) -> str:
@@ -31,10 +33,12 @@ class Hero:
         return self.item.picture.read_bytes()
 
 
-def drawn_hero(catalogue: Catalogue) -> Hero:
-    """Of the drawn catalogue: amid clutter, badly lit, as a phone would see it."""
+def drawn_hero(catalogue: Catalogue, *, words: bool) -> Hero:
+    """Of the drawn catalogue: amid clutter, badly lit, as a phone would see it; asked for in words too if need be."""
     product_id = drawn.file_name(drawn.HERO)
-    return Hero(product_id, catalogue.items[product_id], drawn.street_photo_of_hero())
+    item = catalogue.items[product_id]
+    said = " ".join(reversed(item.product.title.lower().split()))
+    return Hero(product_id, item, drawn.street_photo_of_hero(), said if words else None)
 
 
 def own_hero(catalogue: Catalogue) -> Hero:

@@ -79,12 +79,13 @@ class Demo:
         source = read_source(own or self._drawn(root))
         if len(source.rows) > (most := MOST.get(self._plan.stack, len(source.rows))):
             raise CatalogueError(f"{own}: {len(source.rows)} products; beyond {most} it takes --stack local")
-        staging = Staging(root, load_bundle(settings.bundle_path).manifest, settings.image_max_bytes)
+        manifest = load_bundle(settings.bundle_path).manifest
+        staging = Staging(root, manifest, settings.image_max_bytes)
         with self._screen.bar("reading pictures", len(source.rows)) as report:
             catalogue = staging.catalogue(source, report)
         self._screen.done(f"{len(catalogue.items)} {f'products of {own}' if own else 'products drawn'}", clock.seconds)
         self._screen.left_out(catalogue.left_out)
-        return catalogue, own_hero(catalogue) if own else drawn_hero(catalogue)
+        return catalogue, own_hero(catalogue) if own else drawn_hero(catalogue, words=manifest.text is not None)
 
     def _drawn(self, root: Path) -> Path:
         with self._screen.bar("drawing products (the next time they are there)", PRODUCTS) as report:

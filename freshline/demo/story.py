@@ -1,4 +1,4 @@
-"""The story: a catalogue becomes searchable, a shopper finds a product by photo, it gets cheaper, it is withdrawn."""
+"""The story: a catalogue becomes searchable, a shopper finds a product by photo and words, its price falls, it goes."""
 
 from __future__ import annotations
 
@@ -45,6 +45,8 @@ class Story:
         try:
             await self._list_everything()
             await self._street_photo()
+            if self._hero.words:
+                await self._words(self._hero.words)
             await self._own_picture()
             await self._price_update()
             await self._withdrawal()
@@ -94,6 +96,12 @@ class Story:
         hits = await self._search(self._hero.street_photo)
         self._expect(self._is_first(hits), f"the shopper's photo did not find {self._hero.product_id} first")
 
+    async def _words(self, words: str) -> None:
+        self._screen.chapter(f"In words: “{words}”")
+        hits = await self._ask({"text": words})
+        self._screen.hits(hits, self._hero.product_id)
+        self._expect(any(map(self._is_hero, hits)), f"the words “{words}” did not find {self._hero.product_id}")
+
     async def _own_picture(self) -> None:
         self._screen.chapter("The shop's own picture of it")
         hits = await self._search(self._hero.own_picture)
@@ -102,7 +110,7 @@ class Story:
     async def _price_update(self) -> None:
         product = cheaper(self._hero.item.product)
         seconds = await self._changed(change("updated", self._hero.product_id, product))
-        now = next((hit for hit in await self._ask(self._hero.own_picture) if self._is_hero(hit)), None)
+        now = next((hit for hit in await self._ask(_by(self._hero.own_picture)) if self._is_hero(hit)), None)
         self._screen.chapter("Its price changes", "an updated event: nothing is encoded again")
         self._screen.line(f"  now {price(now) if now else 'not found'}, searchable {seconds:.2f} s later")
         self._expect(
@@ -120,7 +128,7 @@ class Story:
 
     async def _return(self) -> None:
         seconds = await self._changed(change("created", self._hero.product_id, self._hero.item.product))
-        back = self._is_first(await self._ask(self._hero.street_photo))
+        back = self._is_first(await self._ask(_by(self._hero.street_photo)))
         if back:
             self._screen.chapter(
                 "It is back", f"a created event: the shopper's photo finds it first {seconds:.2f} s later"
@@ -151,13 +159,12 @@ class Story:
         return clock.seconds
 
     async def _search(self, picture: bytes) -> list[dict[str, Any]]:
-        hits = await self._ask(picture)
+        hits = await self._ask(_by(picture))
         self._screen.hits(hits, self._hero.product_id)
         return hits
 
-    async def _ask(self, picture: bytes) -> list[dict[str, Any]]:
-        body = {"image_base64": base64.b64encode(picture).decode(), "limit": _SHOWN}
-        answer = await asyncio.to_thread(post, f"{self._shop.url}/v1/search", body)
+    async def _ask(self, query: dict[str, str]) -> list[dict[str, Any]]:
+        answer = await asyncio.to_thread(post, f"{self._shop.url}/v1/search", {**query, "limit": _SHOWN})
         hits: list[dict[str, Any]] = answer["results"]
         return hits
 
@@ -170,3 +177,7 @@ class Story:
     def _expect(self, true: bool, otherwise: str) -> None:
         if not true:
             self._problems.append(otherwise)
+
+
+def _by(picture: bytes) -> dict[str, str]:
+    return {"image_base64": base64.b64encode(picture).decode()}

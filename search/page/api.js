@@ -27,14 +27,14 @@ async function ask(path, options) {
 
 function form(fields) {
   const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) body.set(name, value);
+  for (const [name, value] of Object.entries(fields)) if (value !== null) body.set(name, value);
   return { method: "POST", body };
 }
 
 const at = (productId) => `products/${encodeURIComponent(productId)}`;
 
-/** The products that look most like a picture. */
-export const search = (image, signal) => ask("/v1/search", { ...form({ image, limit: LIMIT }), signal });
+/** The products most like a picture, like what words say, or both; null is absent. */
+export const search = ({ image = null, text = null }, signal) => ask("/v1/search", { ...form({ image, text, limit: LIMIT }), signal });
 
 /** The products that look most like another one. */
 export const similar = (productId, signal) => ask(`/v1/${at(productId)}/similar?limit=${LIMIT}`, { signal });

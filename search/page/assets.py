@@ -54,11 +54,13 @@ class Page:
     Args:
         listing: whether the page offers to list a product.
         pictures: whether the service has the pictures of `file:///` URLs.
+        words: whether the page offers to search by words.
     """
 
-    def __init__(self, *, listing: bool, pictures: bool) -> None:
-        words = {"listing": "on" if listing else "off", "pictures": "on" if pictures else "off"}
-        html = Template((_FOLDER / "index.html").read_text(encoding="utf-8")).substitute(words)
+    def __init__(self, *, listing: bool, pictures: bool, words: bool) -> None:
+        offers = {"listing": listing, "pictures": pictures, "words": words}
+        switches = {name: "on" if offered else "off" for name, offered in offers.items()}
+        html = Template((_FOLDER / "index.html").read_text(encoding="utf-8")).substitute(switches)
         self._index = _Asset(html.encode(), "text/html")
         self._files = {
             path.name: _Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix])

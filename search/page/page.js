@@ -1,4 +1,4 @@
-// The page: a picture or a product is asked about, and its likenesses are shown. Each question is a step in the
+// The page: a picture, words or a product are asked about, and their likenesses are shown. Each question is a step in the
 // browser's history, so Back does what it says.
 
 import { pictureOf, product, search, similar, Trouble } from "./api.js";
@@ -23,6 +23,12 @@ async function searchBy(file) {
   }
 }
 
+/** Words beside the picture that was just asked about, or by themselves. */
+function searchByWords(text, options) {
+  const { picture = null, shown = null, name = "" } = current?.picture ? current : {};
+  return go({ picture, shown, name, text }, options);
+}
+
 function found(picture, productId) {
   return go({ picture, shown: URL.createObjectURL(picture), name: "The picture that you listed", listed: productId });
 }
@@ -35,11 +41,18 @@ function moreLike(hit, options) {
 async function go(question, { inPlace = false } = {}) {
   const key = `${performance.timeOrigin}/${questions.size}`;
   const step = inPlace || !questions.has(history.state?.key) ? 0 : history.state.step + 1;
-  const address = question.like ? `?like=${encodeURIComponent(question.like)}` : "/";
-  history[inPlace ? "replaceState" : "pushState"]({ key, step }, "", address);
+  history[inPlace ? "replaceState" : "pushState"]({ key, step }, "", addressOf(question));
   questions.set(key, question);
   await answer(question);
 }
+
+/** What can be kept and shared; a picture can't. */
+function addressOf({ like, picture, text }) {
+  if (like) return `?like=${encodeURIComponent(like)}`;
+  return text && !picture ? `?text=${encodeURIComponent(text)}` : "/";
+}
+
+const ask = ({ like, picture: image, text }, signal) => (like ? similar(like, signal) : search({ image, text }, signal));
 
 /** Ask and show; a question asked meanwhile takes its place. */
 async function answer(question) {
@@ -49,7 +62,7 @@ async function answer(question) {
   current = question;
   show(question);
   try {
-    show(question, await (question.like ? similar(question.like, signal) : search(question.picture, signal)));
+    show(question, await ask(question, signal));
   } catch (error) {
     if (signal.aborted) return;
     clear();
@@ -63,6 +76,8 @@ function show(question, response = null) {
   byId("asked").hidden = !question.shown;
   if (question.shown) byId("asked").src = question.shown;
   byId("asked-name").textContent = question.name;
+  byId("words").value = question.text ?? "";
+  byId("alone").hidden = !(question.picture && question.text);
   byId("back").hidden = !history.state?.step;
   byId("trouble").hidden = true;
   byId("results").setAttribute("aria-busy", String(response === null));
@@ -84,10 +99,12 @@ function clear() {
   for (const id of ["heading", "note", "grid"]) byId(id).replaceChildren();
 }
 
-function headline(question, count) {
+function headline({ like, picture, text, name }, count) {
   if (!count) return "No products yet";
   const products = count === 1 ? "1 product" : `${count} products`;
-  return question.like ? `${products} like “${question.name}”` : `${products} like your picture`;
+  if (like) return `${products} like “${name}”`;
+  if (!picture) return `${products} for “${text}”`;
+  return text ? `${products} like your picture, “${text}”` : `${products} like your picture`;
 }
 
 function hint() {
@@ -118,6 +135,17 @@ onDropOrPaste((file, where) => {
   const forListing = listing && where instanceof Element && where.closest("#listing");
   return forListing ? listing.take(file) : searchBy(file);
 });
+byId("words-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  const text = byId("words").value.trim();
+  if (text) searchByWords(text);
+  else if (current?.picture) go({ ...current, text: null });
+});
+byId("alone").addEventListener("click", () => {
+  const { text } = current;
+  current = null;
+  searchByWords(text);
+});
 byId("back").addEventListener("click", () => history.back());
 byId("again").addEventListener("click", () => (current ? answer(current) : location.reload()));
 addEventListener("popstate", ({ state }) => {
@@ -125,9 +153,11 @@ addEventListener("popstate", ({ state }) => {
   if (question) answer(question);
   else location.reload();
 });
+byId("words-form").hidden = document.body.dataset.words !== "on";
 if (listing) {
   byId("listing").hidden = false;
   byId("listing").open = matchMedia("(min-width: 56rem)").matches;
 }
-const like = new URLSearchParams(location.search).get("like");
-if (like) open(like);
+const opened = new URLSearchParams(location.search);
+if (opened.get("like")) open(opened.get("like"));
+else if (opened.get("text")) searchByWords(opened.get("text"), { inPlace: true });

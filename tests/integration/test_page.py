@@ -134,6 +134,30 @@ def test_a_product_listed_now_is_watched_until_it_is_found(page: Page, tmp_path:
     assert "1.00" in page.text(".card")
 
 
+def test_words_alone_and_beside_a_picture(page: Page, shop: DrawnShop, street: Path) -> None:
+    wanted = shop.drawn[SEEN].title.lower()
+    page.type("words", " ".join(reversed(wanted.split())))
+    page.shows("#heading", "products for “")
+    assert SEEN in page.products()[:3]
+    page.browser.refresh()  # the address says what is shown
+    page.shows("#heading", "products for “")
+    assert SEEN in page.products()[:3]
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    page.shows("#heading", "24 products like your picture")
+    other = next(product for product in shop.drawn.values() if product.category == "lamp")
+    page.type("words", other.title)
+    page.shows("#heading", f"like your picture, “{other.title}”")
+    both = page.products()
+    page.click("#alone")
+    page.shows("#heading", f"products for “{other.title}”")
+    assert page.products() != both
+    assert page.products()[0].startswith("lamp/")
+    page.click("#back")
+    page.shows("#heading", f"like your picture, “{other.title}”")
+    assert page.fits()
+
+
 def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("milk, bread")

@@ -23,6 +23,7 @@ from qdrant_client import models
 from encoders.bundle import load_bundle
 from encoders.pixels import decode
 from encoders.session import ImageEncoder
+from encoders.training.drawing import photo, random_product
 from indexer.collections import ensure_view, point_alias, space_of, view_name
 from schemas.payloads import VECTOR_NAME, Payload, point_id
 from tests.harness import FRESHLINE, Installation, eventually, free_port
@@ -126,6 +127,21 @@ def test_a_picture_finds_its_product(stocked: Installation, tmp_path: Path) -> N
         table = stocked.run("search", save(tmp_path, "lamp"), "--url", url, "--limit", "1")
         assert "A lamp" in table.stdout
         assert "1 products in" in table.stdout
+
+
+def test_words_find_through_the_shipped_text_tower(shop: Installation) -> None:
+    shop.setup(partitions=1)
+    encoder = ImageEncoder(load_bundle(shop.settings.bundle_path), threads=1)
+    drawn = {f"{number}": random_product(number, ("mug", "shoe", "lamp")[number % 3]) for number in range(30)}
+    pixels = [np.asarray(photo(each, encoder.size)) for each in drawn.values()]
+    points = [point(name, row) for name, row in zip(drawn, encoder.encode(np.stack(pixels)).tolist(), strict=True)]
+    shop.store.run_sync(lambda client: client.upsert(shop.view, points, wait=True))
+    with shop.serving() as url:
+        for words, category in (("lamps", "lamp"), ("a mug", "mug"), ("SHOES", "shoe")):
+            done = shop.run("search", "--text", words, "--limit", "5", "--url", url, "--json")
+            assert done.returncode == 0, done.stderr
+            found = [drawn[hit["product_id"]].category for hit in json.loads(done.stdout)["results"]]
+            assert found == [category] * 5
 
 
 def test_filters_and_products_on_a_real_server(stocked: Installation) -> None:

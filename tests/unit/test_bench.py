@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from freshline.bench.encoder_report import LABELS as LABELS_OF_ENCODER
+from freshline.bench.encoder_report import OURS, PEERS, EncoderCase, EncoderReport
 from freshline.bench.hosts_report import Freshness, HostsReport
 from freshline.bench.meters import Meter, Use
 from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
+from freshline.bench.soak import memory_of
 from freshline.bench.together import Sample
 from freshline.bench.workload import Workload
 from freshline.bench.write_report import LABELS, WriteCase, WriteReport
@@ -134,3 +137,44 @@ def test_the_table_of_hosts_says_what_became_of_the_host_that_hung(seconds: floa
     assert any(line.split() == ["the", "other", "19", "hosts", "950", "0.10", "1.50", "1.90"] for line in lines)
     assert any("parked: 50" in line and said in line for line in lines)
     assert json.loads(json.dumps(report.figures()))["others"]["p99"] == 1.5
+
+
+@pytest.fixture
+def encoded() -> EncoderReport:
+    def uses(*seconds: float) -> list[Use]:
+        return [Use(1.5 * each, each) for each in seconds]
+
+    some = {way: uses(2, 2, 9) for way in LABELS_OF_ENCODER if way not in PEERS} | {OURS: uses(1, 2, 1)}
+    with_peer = {**some, PEERS[0]: uses(10, 10, 10)}
+    cases = [
+        EncoderCase("freshline/tower", 112, 128, 100, some),
+        EncoderCase("timm/x", 224, 512, 100, with_peer),
+    ]
+    return EncoderReport("x86_64, 2 cores", 32, 3, cases, memory_of([(10, 50), (20, 100), (60, 104), (100, 102)]))
+
+
+def test_we_are_compared_with_each_way_of_encoding_in_the_same_round(encoded: EncoderReport) -> None:
+    (first, second) = encoded.figures()["models"]
+
+    assert first["ahead"]["torch"] == pytest.approx(2.0)
+    assert second["ahead"][PEERS[0]] == 10
+    assert first["per_second"][OURS] == 100
+    assert first["cpu_ms"]["torch"] == pytest.approx(30)
+    assert PEERS[0] not in first["ahead"]
+
+
+def test_memory_is_compared_from_after_the_warm_up_to_the_end(encoded: EncoderReport) -> None:
+    figures = encoded.figures()
+
+    assert figures["memory"] == {"warm": 75, "end": 102, "peak": 104, "events": 90}
+    assert figures["memory_growth"] == pytest.approx(102 / 75 - 1)
+
+
+def test_the_table_of_the_encoder_names_every_way_and_model(encoded: EncoderReport) -> None:
+    screen = Console(file=io.StringIO(), width=80, record=True)
+    screen.print(encoded.table())
+    lines = screen.export_text().splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert any(line.split() == ["fastembed,", "batches", "10", "10.00", "150.00"] for line in lines)
+    assert any(line.split() == ["PyTorch", "eager,", "batches", "50", "2.00", "30.00"] for line in lines)

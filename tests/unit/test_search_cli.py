@@ -84,6 +84,16 @@ def test_table(service: Service, image: Path, capsys: pytest.CaptureFixture[str]
     assert lines[3] == "2 products in 12 ms"
 
 
+def test_words(service: Service, image: Path) -> None:
+    service.answer = answer(hit())
+    search(text="red mugs", url=service.url)
+    assert service.asked == {"text": "red mugs", "limit": 10}
+    search(image, text="in blue", text_weight=0.3, url=service.url)
+    assert service.asked == {"image_base64": "cGljdHVyZQ==", "text": "in blue", "text_weight": 0.3, "limit": 10}
+    with pytest.raises(Failure, match="give a picture, or --text"):
+        search()
+
+
 def test_json(service: Service, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service.answer = answer(hit())
     search(image, url=service.url, as_json=True)

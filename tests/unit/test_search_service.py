@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -39,6 +39,13 @@ COLOURS = {"red": (250, 10, 10), "orange": (250, 130, 10), "green": (10, 250, 10
 def encode(pixels: Pixels) -> Vectors:
     means = pixels.mean(axis=(1, 2), dtype=np.float32)
     vectors: Vectors = means / np.linalg.norm(means, axis=1, keepdims=True)
+    return vectors
+
+
+def encode_text(texts: Sequence[str]) -> Vectors:
+    """The sum of the colours that are named."""
+    sums = [np.sum([COLOURS.get(word, (1, 1, 1)) for word in text.split()], axis=0) for text in texts]
+    vectors: Vectors = np.array([each / np.linalg.norm(each) for each in sums], np.float32)
     return vectors
 
 
@@ -264,6 +271,55 @@ async def test_text_has_no_tower(http: httpx.AsyncClient) -> None:
         assert "no text tower" in body["detail"]
 
 
+@pytest.fixture
+async def reading(store: Store) -> AsyncIterator[httpx.AsyncClient]:
+    """A service whose bundle has a text tower."""
+    store.run_sync(fill)
+    app = create_app(
+        store=store,
+        manifest=manifest(),
+        encode=encode,
+        encode_text=encode_text,
+        settings=SearchSettings(),
+        registry=CollectorRegistry(),
+    )
+    async with talking_to(app) as client:
+        yield client
+
+
+async def test_finds_by_words_in_both_forms(reading: httpx.AsyncClient) -> None:
+    for response in (
+        await reading.post("/v1/search", json={"text": " green thing ", "limit": 2}),
+        await reading.post("/v1/search", data={"text": "green thing", "limit": "2"}, files={"image": ("", b"")}),
+        await reading.post("/v1/search", files={"text": (None, "green thing"), "limit": (None, "2")}),
+    ):
+        assert found(response) == ["green", "shoes/orange"]
+    assert 'stage="words"} 3.0' in (await reading.get("/metrics")).text
+    assert found(await reading.post("/v1/search", json={"text": "green", "category": "mugs"})) == ["red"]
+
+
+@pytest.mark.parametrize(
+    ("weight", "first"), [(0.0, "red"), (0.1, "red"), (None, "shoes/orange"), (0.9, "green"), (1.0, "green")]
+)
+async def test_a_picture_and_words_are_weighed(reading: httpx.AsyncClient, weight: float | None, first: str) -> None:
+    fields = {} if weight is None else {"text_weight": weight}
+    assert found(await search(reading, "red", text="green", **fields))[0] == first
+    answer = await search_json(reading, "red", text="green", **fields)
+    assert found(answer)[0] == first
+    share = 0.5 if weight is None else weight
+    asked = (1 - share) * np.array(vector("red")) + share * np.array(vector("green"))
+    assert answer.json()["results"][0]["score"] == pytest.approx(
+        vector(first.removeprefix("shoes/")) @ asked / np.linalg.norm(asked), abs=1e-5
+    )
+
+
+async def test_wrong_words_are_named(reading: httpx.AsyncClient) -> None:
+    assert wrong_fields(await reading.post("/v1/search", json={"text": "x" * 1025})) == ["text"]
+    assert wrong_fields(await search(reading, text="red", text_weight="1.1")) == ["text_weight"]
+    body = problem(await reading.post("/v1/search", json={"text": "  "}), 422)
+    assert body["detail"] == "image_base64: is required, unless text is given"
+
+
 @pytest.mark.parametrize(
     ("image", "status", "reason"),
     [
@@ -347,6 +403,7 @@ async def test_health_metrics_and_openapi(http: httpx.AsyncClient) -> None:
     metrics = (await http.get("/metrics")).text
     for stage in ("decode", "encode", "query", "total"):
         assert f'freshline_search_seconds_count{{stage="{stage}"}} 1.0' in metrics
+    assert "freshline_batch_fill_ratio_count 1.0" in metrics
     operation = (await http.get("/openapi.json")).json()["paths"]["/v1/search"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     assert set(operation["responses"]) == {"200", "default"}

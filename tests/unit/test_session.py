@@ -17,7 +17,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto
 
-from encoders import session
+from encoders import runtime
+from encoders.binding import Binding
 from encoders.bundle import SHIPPED, load_bundle
 from encoders.session import BUCKETS, EncoderError, ImageEncoder
 from tests.bundles import tiny_bundle
@@ -133,6 +134,118 @@ def test_cuda_agrees_with_the_cpu(encoder: ImageEncoder) -> None:
     assert np.sum(vectors * encoder.encode(pixels), axis=1).min() >= 0.9999
 
 
+class _Short:
+    """A session whose memory is enough for some pictures at a time only."""
+
+    def __init__(self, session: Any, most: int) -> None:
+        self._session, self._most = session, most
+        self.ran: list[int] = []
+
+    def run(self, names: Any, feeds: dict[str, Any], options: Any = None) -> Any:
+        (pixels,) = feeds.values()
+        if len(pixels) > self._most:
+            state = onnxruntime.capi.onnxruntime_pybind11_state
+            raise state.RuntimeException("BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer")
+        self.ran.append(len(pixels))
+        return self._session.run(names, feeds, options)
+
+
+def test_too_little_memory_halves_a_batch_and_goes_on(tmp_path: Path) -> None:
+    encoder = ImageEncoder(tiny_bundle(tmp_path))
+    pixels = np.random.default_rng(0).integers(0, 256, (100, 8, 8, 3), np.uint8)
+    wanted = encoder.encode(pixels)
+    encoder._session = short = _Short(encoder._session, 10)
+
+    assert np.array_equal(encoder.encode(pixels), wanted)
+    assert short.ran == [8] * 8 + [9] * 4
+
+
+def test_too_little_memory_for_a_single_picture_is_an_error(tmp_path: Path) -> None:
+    encoder = ImageEncoder(tiny_bundle(tmp_path))
+    encoder._session = _Short(encoder._session, 0)
+
+    with pytest.raises(Exception, match="Failed to allocate memory"):
+        encoder.encode(np.zeros((4, 8, 8, 3), np.uint8))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+def test_a_process_that_really_runs_out_of_memory_goes_on() -> None:
+    code = """
+import resource, numpy, logging
+from encoders import session
+from encoders.bundle import SHIPPED, load_bundle
+logging.basicConfig()
+session._CPU_WARM_UP = 0
+encoder = session.ImageEncoder(load_bundle(SHIPPED), threads=1)
+pixels = numpy.random.default_rng(0).integers(0, 256, (64, encoder.size, encoder.size, 3), numpy.uint8)
+alone = numpy.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(64)])
+used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 40 * 2**20, -1))
+together = encoder.encode(pixels)
+print(float((together * alone).sum(axis=1).min()))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+
+    assert float(done.stdout) >= 0.9999
+    assert "no memory for 64 pictures at once, halving" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("message", "short"),
+    [
+        ("CUDA failure 2: out of memory ; GPU=0", True),
+        ("Available memory of 1024 is smaller than requested bytes of 4096", True),
+        ("CUBLAS_STATUS_ALLOC_FAILED", True),
+        ("std::bad_alloc", True),
+        ("Got invalid dimensions for input: pixels", False),
+    ],
+)
+def test_what_more_memory_would_have_helped_is_known(message: str, short: bool) -> None:
+    assert runtime.is_out_of_memory(RuntimeError(message)) is short
+    assert runtime.is_out_of_memory(MemoryError())
+
+
+def test_fixed_buffers_give_the_same_vectors(encoder: ImageEncoder) -> None:
+    binding = Binding(encoder._session, most=16, size=encoder.size, dimension=encoder.dimension)
+
+    for count, bucket in ((16, 16), (3, 4), (1, 1), (9, 16)):
+        pixels = _pixels(encoder, count, seed=count)
+        vectors = binding.run(pixels, bucket)
+
+        assert np.allclose(vectors, encoder.encode(pixels), atol=1e-5)
+        assert not np.shares_memory(vectors, binding._vectors)
+
+
+def test_many_threads_may_share_the_buffers(encoder: ImageEncoder) -> None:
+    binding = Binding(encoder._session, most=8, size=encoder.size, dimension=encoder.dimension)
+    batches = [_pixels(encoder, 1 + i % 8, seed=i) for i in range(24)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda pixels: binding.run(pixels, 8), batches))
+
+    assert all(np.allclose(a, encoder.encode(b), atol=1e-5) for a, b in zip(found, batches, strict=True))
+
+
+def test_a_limit_of_gpu_memory_reaches_onnx_runtime() -> None:
+    (_, cuda), fallback = runtime._providers("cuda", 2**30)
+
+    assert (cuda["gpu_mem_limit"], cuda["arena_extend_strategy"]) == ("1073741824", "kSameAsRequested")
+    assert fallback == "CPUExecutionProvider"
+    assert "gpu_mem_limit" not in runtime._providers("cuda", None)[0][1]
+
+
+@pytest.mark.skipif("not _has_gpu()", reason="no GPU on this machine")
+def test_a_gpu_reads_page_locked_memory_and_halves_what_its_memory_is_too_small_for() -> None:
+    roomy = ImageEncoder(load_bundle(SHIPPED), device="cuda")
+    assert roomy._binding is not None
+    assert roomy._binding.pinned
+
+    tight = ImageEncoder(load_bundle(SHIPPED), device="cuda", gpu_memory=48 * 2**20)
+
+    pixels = _pixels(roomy, 64)
+    assert np.sum(tight.encode(pixels) * roomy.encode(pixels), axis=1).min() >= 0.9999
+
+
 def _has_gpu() -> bool:
     return Path("/dev/nvidiactl").exists()
 
@@ -192,10 +305,10 @@ def test_a_containers_quota_is_read(tmp_path: Path, files: dict[str, str], cores
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
 
-    assert session._quota(tmp_path) == cores
+    assert runtime._quota(tmp_path) == cores
 
 
 def test_threads_follow_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "_quota", lambda: 0.5)
+    monkeypatch.setattr(runtime, "_quota", lambda: 0.5)
 
-    assert session.available_cores() == 1
+    assert runtime.available_cores() == 1

@@ -1,0 +1,1 @@
+"""`freshline evaluate`: labelled queries through the real index, and what came of them."""
