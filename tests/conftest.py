@@ -14,9 +14,10 @@ import pytest
 from infra.local.stack import LocalStack
 from tests.harness import Installation
 
-# Whoever starts the tests in the background of a script has them ignore SIGINT, and so all processes that they start:
-# those are to find it as a terminal gives it to them.
+# Whoever starts the tests in the background of a script has them ignore SIGINT, `nohup` has them ignore SIGHUP, and so
+# do all processes that they start: those are to find them as a terminal gives them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session")
