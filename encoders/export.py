@@ -117,8 +117,8 @@ def _variants(
 
     def prove(variant: Variant, model: bytes, base: float | None) -> _Made:
         report(f"proving {variant}")
-        vectors = parity.onnx_vectors(model, pixels)
-        recall = parity.recall_at_1(parity.onnx_vectors(model, views), vectors)
+        vectors, again = (parity.onnx_vectors(model, each, half=variant == "fp16") for each in (pixels, views))
+        recall = parity.recall_at_1(again, vectors)
         figures = parity.image_parity(vectors, truth)
         change = None if base is None else recall - base
         return _Made(variant, model, figures.model_copy(update={"recall_at_1": recall, "recall_change": change}))

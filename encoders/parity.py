@@ -6,12 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from PIL import Image
 
 from encoders.pixels import Pixels
-from encoders.runtime import Vectors, onnxruntime_errors
+from encoders.runtime import EncoderError, Vectors, onnxruntime_errors, open_session
 from schemas.bundles import Parity, TextParity, Variant
 
 LEAST_COSINE: dict[Variant, float] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.999}
@@ -36,20 +35,18 @@ def torch_vectors(tower: torch.nn.Module, inputs: npt.NDArray[np.uint8] | npt.ND
     return np.concatenate(parts).astype(np.float32)
 
 
-def onnx_vectors(model: bytes, inputs: npt.NDArray[np.uint8] | npt.NDArray[np.int64]) -> Vectors:
-    """float32 (n, dimension) from ONNX Runtime on the CPU.
+def onnx_vectors(model: bytes, inputs: npt.NDArray[np.uint8] | npt.NDArray[np.int64], *, half: bool = False) -> Vectors:
+    """float32 (n, dimension) from ONNX Runtime on the CPU; `half` for a model of fp16.
 
     Raises:
         ParityError: it can't run the model.
     """
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    options.log_severity_level = 4
+    refusals: tuple[type[Exception], ...] = (EncoderError, *onnxruntime_errors())
     try:
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = open_session(model, "cpu", torch.get_num_threads(), half=half)
         name = session.get_inputs()[0].name
         return np.concatenate([session.run(None, {name: part})[0] for part in _parts(inputs)])
-    except onnxruntime_errors() as error:
+    except refusals as error:
         raise ParityError(f"ONNX Runtime can't run what was exported: {error}") from error
 
 

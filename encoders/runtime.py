@@ -25,24 +25,35 @@ class EncoderError(RuntimeError):
 
 
 def open_session(
-    path: Path, device: Device, threads: int, gpu_memory: int | None = None
+    model: Path | bytes, device: Device, threads: int, *, half: bool = False, gpu_memory: int | None = None
 ) -> onnxruntime.InferenceSession:
-    """Open a model's file; on cuda it takes at most `gpu_memory` bytes of the GPU's memory.
+    """Open a model.
+
+    Args:
+        model: its file, or what is in it.
+        device: where to run it.
+        threads: of the CPU.
+        half: it is one of fp16.
+        gpu_memory: bytes that it takes of the GPU's memory, at most.
 
     Raises:
-        EncoderError: the file is no model, or the device can't be had; with the reason.
+        EncoderError: it is no model, or the device can't be had; with the reason.
     """
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4  # what goes wrong is raised, with its reason
     # A spinning thread would take the core that the next pictures are decoded on.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # This one takes the process down on some transformers in fp16 (1.31), and does nothing for any of them.
+    disabled = ["NchwcTransformer"] if half else None
     if device == "cuda":
         onnxruntime.preload_dlls()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_providers(device, gpu_memory))
+        session = onnxruntime.InferenceSession(
+            model, options, providers=_providers(device, gpu_memory), disabled_optimizers=disabled
+        )
     except onnxruntime_errors() as error:
-        raise EncoderError(f"{path}: {error}") from error
+        raise EncoderError(f"{model if isinstance(model, Path) else 'the model'}: {error}") from error
     if device == "cuda" and session.get_providers()[0] != "CUDAExecutionProvider":
         raise EncoderError(f"cuda was asked for, but ONNX Runtime fell back to the CPU: {_why_no_cuda()}")
     return session

@@ -62,7 +62,9 @@ class ImageEncoder:
         self.device = device
         self.variant = variant or _default_variant(bundle, device)
         path = bundle.image_path(self.variant)
-        self._session = open_session(path, device, threads or available_cores(), gpu_memory)
+        self._session = open_session(
+            path, device, threads or available_cores(), half=self.variant == "fp16", gpu_memory=gpu_memory
+        )
         self._input = self._session.get_inputs()[0].name
         self._binding: Binding | None = None
         if device == "cuda":
