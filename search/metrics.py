@@ -14,7 +14,7 @@ _FILL = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 
 
 class SearchMetrics:
-    """`freshline_search_seconds` and `freshline_batch_fill_ratio`, in one registry."""
+    """`freshline_search_seconds` and `freshline_search_batch_fill_ratio`, in one registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._seconds = Histogram(
@@ -26,7 +26,7 @@ class SearchMetrics:
             registry=registry,
         )
         self._fill = Histogram(
-            "freshline_batch_fill_ratio",
+            "freshline_search_batch_fill_ratio",
             "Pictures in an encoder batch, of the most that fit.",
             buckets=_FILL,
             registry=registry,

@@ -8,7 +8,7 @@ import numpy as np
 
 from encoders.training.photos import Photo
 
-_CATEGORIES = 4
+_CATEGORIES = 8
 
 
 class Batches:

@@ -403,7 +403,7 @@ async def test_health_metrics_and_openapi(http: httpx.AsyncClient) -> None:
     metrics = (await http.get("/metrics")).text
     for stage in ("decode", "encode", "query", "total"):
         assert f'freshline_search_seconds_count{{stage="{stage}"}} 1.0' in metrics
-    assert "freshline_batch_fill_ratio_count 1.0" in metrics
+    assert "freshline_search_batch_fill_ratio_count 1.0" in metrics
     operation = (await http.get("/openapi.json")).json()["paths"]["/v1/search"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     assert set(operation["responses"]) == {"200", "default"}

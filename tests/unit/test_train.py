@@ -186,7 +186,7 @@ def test_an_epoch_shows_each_street_photo_once_beside_its_catalogue_photo(photos
 
 
 def test_where_categories_are_known_a_batch_has_few() -> None:
-    kinds = ("mug", "shoe", "bag", "hat", "lamp", "sofa", "vase", "watch")
+    kinds = [f"kind {letter}" for letter in "abcdefghijklmnopqrst"]
     photos = [
         Photo(Path(f"{kind}{n}-{i}.jpg"), f"{kind}{n}", "street" if i else "catalogue", category=kind)
         for kind in kinds
@@ -194,13 +194,13 @@ def test_where_categories_are_known_a_batch_has_few() -> None:
         for i in range(3)
     ]
 
-    batches = Batches(photos, size=32, seed=0, together=1).epoch(0)
+    batches = Batches(photos, size=48, seed=0, together=1).epoch(0)
 
     seen = [i for batch in batches for i in batch if photos[i].kind == "street"]
     assert sorted(seen) == [i for i, photo in enumerate(photos) if photo.kind == "street"]
-    assert all(len(batch) <= 48 for batch in batches)
+    assert all(len(batch) <= 72 for batch in batches)
     found = [len({photos[i].category for i in batch}) for batch in batches]
-    assert sum(found) / len(found) < 5 < len({photo.category for photo in photos})
+    assert sum(found) / len(found) < 10 < len({photo.category for photo in photos})
 
 
 @pytest.mark.parametrize("loss", ["cosface", "arcface", "multi-similarity", "supcon"])
