@@ -135,7 +135,8 @@ def test_words_find_through_the_shipped_text_tower(shop: Installation) -> None:
     drawn = {f"{number}": random_product(number, ("mug", "shoe", "lamp")[number % 3]) for number in range(30)}
     pixels = [np.asarray(photo(each, encoder.size)) for each in drawn.values()]
     points = [point(name, row) for name, row in zip(drawn, encoder.encode(np.stack(pixels)).tolist(), strict=True)]
-    shop.store.run_sync(lambda client: client.upsert(shop.view, points, wait=True))
+    view = shop.view
+    shop.store.run_sync(lambda client: client.upsert(view, points, wait=True))
     with shop.serving() as url:
         for words, category in (("lamps", "lamp"), ("a mug", "mug"), ("SHOES", "shoe")):
             done = shop.run("search", "--text", words, "--limit", "5", "--url", url, "--json")

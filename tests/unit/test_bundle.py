@@ -139,4 +139,6 @@ def test_the_shipped_bundle_is_whole_and_small() -> None:
     bundle = load_bundle(SHIPPED)
 
     assert bundle.manifest.parity["fp32"].min_cosine >= 0.9999
+    assert bundle.text.parity is not None
+    assert bundle.text.parity.min_cosine >= 0.9999
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 4 * 2**20

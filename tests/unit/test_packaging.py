@@ -32,6 +32,7 @@ def test_the_wheel_holds_the_shipped_bundle_and_the_schemas(tmp_path: Path) -> N
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
 
-    assert {"encoders/shipped/bundle.json", "encoders/shipped/image.fp32.onnx"} <= names
+    shipped = ("bundle.json", "image.fp32.onnx", "text.fp32.onnx", "tokenizer.json", "MODEL_CARD.md")
+    assert {f"encoders/shipped/{name}" for name in shipped} <= names
     assert {"schemas/event.schema.json", "freshline/py.typed"} <= names
     assert not [name for name in names if name.startswith("tests/")]
