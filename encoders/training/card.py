@@ -9,8 +9,8 @@ from encoders.metrics import Estimate, Quality
 
 COMMANDS = """python -m encoders.training.drawn DRAWN --seed 1
 freshline train DRAWN/catalogue.csv --out BUNDLE --name freshline-drawn --backbone freshline/tower --dimension 128 \\
-    --loss supcon --search 1 --words 4 --temperature 0.05 --together 1 --vary 0.3 --batch 128 --epochs 17 --rate 4e-3 \\
-    --precision fp32 --hold-out 0 --seed 1
+    --loss supcon --search 1 --words 8 --temperature 0.05 --together 1 --vary 0.3 --small 0.7 --large 1 \\
+    --batch 128 --epochs 17 --rate 4e-3 --precision fp32 --hold-out 0 --seed 1
 python -m encoders.training.unseen BUNDLE"""
 """What makes the shipped bundle again, from nothing."""
 
@@ -32,9 +32,9 @@ convolution network to put the pictures of one product together, and a bag of su
 number, beside its pictures. No photograph and no other model took part: everything comes from the code in
 `encoders/training/` and the seeds.
 
-Revision 2.4 itself was made in five shorter runs of that command, each beginning with the picture tower of the one
-before (`--backbone CHECKPOINT`; 4, 2, 2, 5 and 4 epochs, the last with `--seed 2`), while its settings were found; the
-text tower is of the last run alone. One run of 17 epochs from nothing has not been made yet.
+Revision 2.4 itself was made in five shorter runs, each beginning with the picture tower of the one before
+(`--backbone CHECKPOINT`; 4, 2, 2, 5 and 4 epochs, words weighing 1, 2, 2, 4 and 4, the last with `--seed 2`), while
+these settings were found; the text tower is of the last run alone. The one run from nothing has not been made yet.
 
 ## How good it is
 

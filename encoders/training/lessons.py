@@ -65,7 +65,7 @@ class Lessons:
         helpers: int,
     ) -> None:
         self._recipe, self._size, self._helpers, self._tokenizer = recipe, size, helpers, tokenizer
-        self._views = Views(photos, size=size, resize=resize, vary=recipe.vary)
+        self._views = Views(photos, size=size, resize=resize, recipe=recipe)
         self._batches = Batches(photos, size=recipe.batch, seed=recipe.seed, together=recipe.together)
         numbers = {product: i for i, product in enumerate(sorted({photo.product for photo in photos}))}
         self._products = torch.tensor([numbers[photo.product] for photo in photos])

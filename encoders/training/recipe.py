@@ -27,6 +27,8 @@ class Recipe:
         temperature: of the contrastive losses: the lower, the more the likest of the others count.
         together: street photos of a product in one batch, at most.
         vary: how strongly pictures are varied: 0 hardly, 1 as phones do.
+        turn: degrees that a street photo is turned by, at most.
+        tint: of the circle of colours, the share that a street photo's are moved by, at most: light differs.
         words: the weight of the contrastive loss between pictures and titles.
         average: of the averaged weights, the share that each step keeps; they are the result.
         small: the share of the input's size at which the first epochs are learnt, in less time.
@@ -48,9 +50,11 @@ class Recipe:
     temperature: float = 0.07
     together: int = 5
     vary: float = 1.0
+    turn: float = 25.0
+    tint: float = 0.02
     average: float = 0.998
-    small: float = 0.625
-    large: float = 0.875
+    small: float = 5 / 9
+    large: float = 7 / 9
     small_until: float = 0.5
     patience: int = 0
     seed: int = 0
@@ -59,7 +63,7 @@ class Recipe:
     def side(self, epoch: int, size: int) -> int:
         """Height and width of the pictures of an epoch (from 0): the input's size, or a lower multiple of 16."""
         share = self.small if epoch < self.epochs * self.small_until else self.large
-        return min(size, 16 * math.ceil(size * share / 16))
+        return min(size, 16 * math.ceil(round(size * share) / 16))
 
     def rate_at(self, epoch: float) -> float:
         """The learning rate after so many epochs: up in a line, down in half a cosine."""

@@ -16,6 +16,7 @@ from torchvision.transforms import v2
 from encoders.pixels import ImageError, Pixels, decode
 from encoders.runtime import available_cores
 from encoders.training.photos import Photo, TableError
+from encoders.training.recipe import Recipe
 from schemas.bundles import Resize
 
 _MARGIN = 1.3
@@ -39,11 +40,11 @@ class Views:
         photos: to learn from.
         size: height and width of the tower's input.
         resize: how production brings pictures to it.
-        vary: how strongly, 0 to 1.
+        recipe: how strongly to vary them.
     """
 
-    def __init__(self, photos: Sequence[Photo], *, size: int, resize: Resize, vary: float = 1.0) -> None:
-        self._vary = vary
+    def __init__(self, photos: Sequence[Photo], *, size: int, resize: Resize, recipe: Recipe) -> None:
+        self._recipe = recipe
         pixels = decoded(photos, size=round(size * _MARGIN), resize=resize)
         self._pictures = torch.from_numpy(pixels).permute(0, 3, 1, 2)
         self._street = [photo.kind == "street" for photo in photos]
@@ -52,7 +53,7 @@ class Views:
         """Some of the photos, varied at random: uint8 (n, size, size, 3). Equal seeds give equal pictures."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            street, shop = street_view(size, self._vary), shop_view(size, self._vary)
+            street, shop = street_view(size, self._recipe), shop_view(size, self._recipe.vary)
             views = [(street if self._street[i] else shop)(self._pictures[i]) for i in chosen]
         return torch.stack(views).permute(0, 2, 3, 1)
 
@@ -75,15 +76,16 @@ class Jpeg(v2.Transform):  # type: ignore[misc]  # torchvision has no types
         return torch.from_numpy(np.array(Image.open(buffer))).permute(2, 0, 1)
 
 
-def street_view(size: int, vary: float = 1.0) -> v2.Transform:
+def street_view(size: int, recipe: Recipe) -> v2.Transform:
     """What phones do to a product: nearness, turn, light, colour cast, blur, compression, and what is in the way."""
+    vary = recipe.vary
     return v2.Compose(
         [
             v2.RandomResizedCrop(size, scale=(1 - 0.75 * vary, 1), ratio=(0.7**vary, 1.4**vary), antialias=True),
             v2.RandomHorizontalFlip(),
-            v2.RandomApply([v2.RandomRotation(25 * vary, interpolation=_SMOOTH)], p=0.5),
+            v2.RandomApply([v2.RandomRotation(recipe.turn * vary, interpolation=_SMOOTH)], p=0.5),
             v2.ColorJitter(brightness=0.4 * vary, contrast=0.4 * vary, saturation=0.4 * vary),
-            v2.RandomApply([v2.ColorJitter(hue=0.02)], p=0.3 * vary),
+            v2.RandomApply([v2.ColorJitter(hue=recipe.tint)], p=0.3 * vary),
             v2.RandomApply([v2.GaussianBlur(5, (0.1, 1.5))], p=0.15 * vary),
             v2.RandomApply([Jpeg(30, 90)], p=0.2 * vary),
             v2.RandomErasing(p=0.4 * vary, scale=(0.02, 0.25), value="random"),
@@ -91,7 +93,7 @@ def street_view(size: int, vary: float = 1.0) -> v2.Transform:
     )
 
 
-def shop_view(size: int, vary: float = 1.0) -> v2.Transform:
+def shop_view(size: int, vary: float) -> v2.Transform:
     """A product's own photo changes less: it is always taken with care."""
     return v2.Compose(
         [

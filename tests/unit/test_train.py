@@ -155,7 +155,7 @@ def test_mixed_precision_learns_nearly_the_same(photos: list[Photo], tmp_path: P
 
 
 def test_equal_seeds_draw_equal_pictures_and_others_don_t(photos: list[Photo]) -> None:
-    views = Views(photos, size=32, resize="pad")
+    views = Views(photos, size=32, resize="pad", recipe=QUICK)
 
     first, again, other = (views.draw([0, 1, 2], size=24, seed=seed) for seed in (1, 1, 2))
 
@@ -163,6 +163,13 @@ def test_equal_seeds_draw_equal_pictures_and_others_don_t(photos: list[Photo]) -
     assert first.dtype == torch.uint8
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_the_first_epochs_see_small_pictures_and_none_sees_whole_ones() -> None:
+    recipe = Recipe(epochs=10, small_until=0.5)
+
+    assert [recipe.side(epoch, 144) for epoch in (0, 4, 5, 9)] == [80, 80, 112, 112]
+    assert recipe.side(9, 8) == 8
 
 
 def test_helpers_draw_what_would_be_drawn_without_them(photos: list[Photo]) -> None:
@@ -260,7 +267,7 @@ def test_a_file_that_is_no_picture_is_named(photos: list[Photo], tmp_path: Path)
     broken = Photo(tmp_path / "broken.jpg", "red-bar", "street")
 
     with pytest.raises(TableError, match=r"broken\.jpg: neither JPEG, PNG nor WebP"):
-        Views([*photos, broken], size=32, resize="pad")
+        Views([*photos, broken], size=32, resize="pad", recipe=QUICK)
 
 
 def test_the_command_makes_a_bundle(shop: Path, tmp_path: Path) -> None:
