@@ -157,7 +157,8 @@ def test_filters_and_products_on_a_real_server(stocked: Installation) -> None:
         assert get(f"{url}/v1/products/gone")[1]["deleted"] is True
         assert get(f"{url}/v1/products/gone/similar")[0] == 404
         assert get(f"{url}/v1/products/{quote('no such/product ?', safe='')}")[0] == 404
-        assert ask(url, "lamp", text="a lamp")[0] == 422
+        assert ids(ask(url, "lamp", text="a mug", text_weight=0))[0] == "lamp"
+        assert ask(url, "lamp", text="a mug", text_weight=2)[0] == 422
 
 
 def test_an_upload_over_the_limit_is_answered(stocked: Installation, tmp_path: Path) -> None:
