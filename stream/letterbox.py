@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from schemas.dead_letters import DeadLetter
 from schemas.topics import MAX_DEAD_LETTER_BYTES
 from stream.kafka import KafkaSettings
-from stream.publisher import producer
+from stream.publisher import producer, queue
 
 TIMEOUT_SECONDS = 10.0
 BATCH = 200
@@ -109,14 +109,7 @@ class Letterbox:
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Queue the newest record of a key; waits while the queue is full."""
-        while True:
-            try:
-                self._producer.produce(self._topic, key=key, value=value, on_delivery=self._delivered)
-            except BufferError:  # the queue is full: let deliveries make room
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
+        queue(self._producer, self._topic, key=key, value=value, on_delivery=self._delivered)
 
     def flush(self, timeout_seconds: float = 60.0) -> None:
         """Wait until the broker has what was put.

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from confluent_kafka import KafkaError, Message, Producer
 
@@ -32,6 +32,18 @@ log = logging.getLogger("librdkafka")
 def producer(kafka: KafkaSettings, **overrides: object) -> Producer:
     """A producer as all of ours are; what librdkafka has to say goes to the logger of that name."""
     return Producer(kafka.librdkafka() | PRODUCER | overrides, logger=log)
+
+
+def queue(to: Producer, topic: str, **record: Any) -> None:
+    """Queue a record; waits while the queue is full."""
+    while True:
+        try:
+            to.produce(topic, **record)
+        except BufferError:  # let deliveries make room
+            to.poll(0.1)
+        else:
+            to.poll(0)
+            return
 
 
 def discard(given: Producer) -> None:
@@ -95,16 +107,8 @@ class Publisher:
         headers: dict[str, str | bytes | None],
         delivered: Callable[[KafkaError | None, Message], None],
     ) -> None:
-        while True:
-            try:
-                self._producer.produce(
-                    self._settings.topics.events, key=key, value=value, headers=headers, on_delivery=delivered
-                )
-            except BufferError:  # the queue is full: let deliveries make room
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
+        topic = self._settings.topics.events
+        queue(self._producer, topic, key=key, value=value, headers=headers, on_delivery=delivered)
 
     def flush(self, timeout_seconds: float = 60.0) -> None:
         """Wait until the broker has every queued event.

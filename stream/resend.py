@@ -10,7 +10,7 @@ from confluent_kafka import KafkaError, Message
 from schemas.headers import ATTEMPTS, FORCE, VIEW, Source
 from schemas.topics import Topics
 from stream.kafka import KafkaSettings
-from stream.publisher import PublishError, discard, producer
+from stream.publisher import PublishError, discard, producer, queue
 
 
 class Resender:
@@ -48,16 +48,7 @@ class Resender:
             headers[FORCE] = b"1"
         if attempts:
             headers[ATTEMPTS] = b"%d" % attempts
-        while True:
-            try:
-                self._producer.produce(
-                    self._topic, key=key, value=value, headers=dict(headers), on_delivery=self._delivered
-                )
-            except BufferError:  # the queue is full: let deliveries make room
-                self._producer.poll(0.1)
-            else:
-                self._producer.poll(0)
-                return
+        queue(self._producer, self._topic, key=key, value=value, headers=headers, on_delivery=self._delivered)
 
     def flush(self, timeout_seconds: float = 60.0) -> None:
         """Wait until the broker has everything.
