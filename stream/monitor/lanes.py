@@ -11,7 +11,7 @@ from schemas.topics import Topics
 from stream.kafka import KafkaSettings
 from stream.monitor.peek import Peeker
 from stream.monitor.pending import Flow, LaneFacts, standing
-from stream.monitor.positions import Position, PositionReader, Topic
+from stream.monitor.positions import MonitorError, Position, PositionReader, Topic
 from stream.monitor.state import Lane
 
 LANES: tuple[Lane, ...] = get_args(Lane)
@@ -37,20 +37,22 @@ class Lanes:
         Commits are read before the ends, so that no commit lies behind an end because time passed between them.
 
         Raises:
-            MonitorError: no broker answers.
+            MonitorError: no broker answers, or none knows anything.
         """
         views, started_ms = list(views), _now_ms()
         self._reader.problems = []
         topics = self._reader.topics(self._topics.values())
         groups = {self._group(view, lane): topics[self._topics[lane]] for view in views for lane in self._lanes(topics)}
+        committed = self._reader.committed(groups)
+        bounds = self._reader.bounds(topics.values()) if committed else {}
+        if not bounds:
+            raise MonitorError("; ".join(self._reader.problems) or "there is nothing to look at")
         members = self._reader.members(list(groups))
-        committed = {group: self._reader.committed(group, topic) for group, topic in groups.items()}
-        bounds = self._reader.bounds(topics.values())
         found: dict[str, list[LaneFacts]] = {}
         for view in views:
             for lane in self._lanes(topics):
                 group, topic = self._group(view, lane), topics[self._topics[lane]]
-                positions = _positions(topic, committed[group], bounds)
+                positions = _positions(topic, committed.get(group), bounds)
                 facts = self._facts(lane, group, topic, positions, members.get(group))
                 found.setdefault(view, []).append(facts)
         self._close_round(found, started_ms)

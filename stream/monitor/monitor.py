@@ -115,7 +115,7 @@ class Monitor:
             at_ms=now_ms,
             version=self._settings.version,
             goal_seconds=self._settings.goal_seconds,
-            problems=[f"{part}: {problem}" for part, problem in sorted(self._problems.copy().items())],
+            problems=[f"{part}: {problem}" for part, problem in sorted(self._known_problems().items())],
             views=[_view_state(view, facts.get(view.name, []), now_ms) for view in self._views],
             canaries=self._canaries(),
             dead_letters=self._letters.counts(now_ms / 1000),
@@ -129,6 +129,13 @@ class Monitor:
         if not self._views:
             return ["qdrant"]
         return ["kafka"] if time.time() - self.last_success_seconds > patience else []
+
+    def _known_problems(self) -> dict[str, str]:
+        """By part; a round that does not come to its end is one, too."""
+        problems = self._problems.copy()
+        if self.last_success_seconds and "kafka" not in problems and "kafka" in self.waits_for():
+            problems["kafka"] = f"nothing new for {time.time() - self.last_success_seconds:.0f} s"
+        return problems
 
     async def _repeat(self, part: str) -> None:
         while not self._stop.is_set():

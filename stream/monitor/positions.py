@@ -84,16 +84,15 @@ class PositionReader:
             for name, state in states.items()
         }
 
-    def committed(self, group: str, topic: Topic) -> dict[int, int | None] | None:
-        """By partition, where the group goes on; None in each that it has not committed."""
-        asked = [TopicPartition(topic.name, number) for number in topic.partitions]
-        future = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, asked)], request_timeout=TIMEOUT_SECONDS
-        )[group]
-        found = self._result(future, f"group {group}")
-        if found is None:
-            return None
-        return {entry.partition: entry.offset if entry.offset >= 0 else None for entry in found.topic_partitions}
+    def committed(self, groups: Mapping[str, Topic]) -> dict[str, dict[int, int | None]]:
+        """By group and partition of its topic, where the group goes on; None in each that it has not committed."""
+        futures = {group: self._ask_commits(group, topic) for group, topic in groups.items()}
+        found = {group: self._result(future, f"group {group}") for group, future in futures.items()}
+        return {
+            group: {entry.partition: entry.offset if entry.offset >= 0 else None for entry in answer.topic_partitions}
+            for group, answer in found.items()
+            if answer is not None
+        }
 
     def bounds(self, topics: Iterable[Topic]) -> dict[tuple[str, int], tuple[int, int]]:
         """By topic and partition, the first offset that is left and the one that comes next."""
@@ -107,6 +106,11 @@ class PositionReader:
         futures = self._admin.describe_consumer_groups(groups, request_timeout=TIMEOUT_SECONDS) if groups else {}
         found = {group: self._members(group, future) for group, future in futures.items()}
         return {group: count for group, count in found.items() if count is not None}
+
+    def _ask_commits(self, group: str, topic: Topic) -> Future[Any]:
+        asked = [TopicPartition(topic.name, number) for number in topic.partitions]
+        request = [ConsumerGroupTopicPartitions(group, asked)]
+        return self._admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_SECONDS)[group]
 
     def _members(self, group: str, future: Future[Any]) -> int | None:
         error = future.exception(2 * TIMEOUT_SECONDS)
