@@ -93,6 +93,7 @@ class Lanes:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._peeker.__exit__(kind, error, _)
+        self._reader.close()
 
 
 def _positions(

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from stream.admin import admin_client, read_topics
 from stream.kafka import KafkaSettings
 
 TIMEOUT_SECONDS = 5.0
+
+log = logging.getLogger("librdkafka")
 
 
 class MonitorError(RuntimeError):
@@ -65,6 +68,7 @@ class PositionReader:
     def __init__(self, kafka: KafkaSettings) -> None:
         self._admin = admin_client(kafka)
         self._kafka = kafka
+        self._consumers: dict[str, Consumer] = {}
         self.problems: list[str] = []
 
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
@@ -86,13 +90,10 @@ class PositionReader:
 
     def committed(self, groups: Mapping[str, Topic]) -> dict[str, dict[int, int | None]]:
         """By group and partition of its topic, where the group goes on; None in each that it has not committed."""
-        futures = {group: self._ask_commits(group, topic) for group, topic in groups.items()}
-        found = {group: self._result(future, f"group {group}") for group, future in futures.items()}
-        return {
-            group: {entry.partition: entry.offset if entry.offset >= 0 else None for entry in answer.topic_partitions}
-            for group, answer in found.items()
-            if answer is not None
-        }
+        for group in self._consumers.keys() - groups.keys():
+            self._consumers.pop(group).close()
+        found = {group: self._commits(group, topic) for group, topic in groups.items()}
+        return {group: commits for group, commits in found.items() if commits is not None}
 
     def bounds(self, topics: Iterable[Topic]) -> dict[tuple[str, int], tuple[int, int]]:
         """By topic and partition, the first offset that is left and the one that comes next."""
@@ -107,10 +108,23 @@ class PositionReader:
         found = {group: self._members(group, future) for group, future in futures.items()}
         return {group: count for group, count in found.items() if count is not None}
 
-    def _ask_commits(self, group: str, topic: Topic) -> Future[Any]:
+    def _commits(self, group: str, topic: Topic) -> dict[int, int | None] | None:
+        """By a consumer that never joins: librdkafka crashes where an AdminClient asks while the coordinator moves."""
+        if group not in self._consumers:
+            settings = {"group.id": group, "enable.auto.commit": False}
+            self._consumers[group] = Consumer(self._kafka.librdkafka() | settings, logger=log)
         asked = [TopicPartition(topic.name, number) for number in topic.partitions]
-        request = [ConsumerGroupTopicPartitions(group, asked)]
-        return self._admin.list_consumer_group_offsets(request, request_timeout=TIMEOUT_SECONDS)[group]
+        try:
+            answer = self._consumers[group].committed(asked, timeout=TIMEOUT_SECONDS)
+        except KafkaException as error:
+            self.problems.append(f"group {group}: {_said(error)}")
+            return None
+        return {entry.partition: entry.offset if entry.offset >= 0 else None for entry in answer}
+
+    def close(self) -> None:
+        """Drop the connections."""
+        for consumer in self._consumers.values():
+            consumer.close()
 
     def _members(self, group: str, future: Future[Any]) -> int | None:
         error = future.exception(2 * TIMEOUT_SECONDS)
