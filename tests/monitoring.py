@@ -44,3 +44,14 @@ class MonitorProcess:
 
     def lane(self, name: str = "live") -> LaneState:
         return next(lane for lane in self.state().views[0].lanes if lane.lane == name)
+
+    def pending(self) -> tuple[float, float]:
+        """(when, in seconds since 1970; how old the oldest pending event of the live lane was then)."""
+        state = self.state()
+        lane = next(lane for lane in state.views[0].lanes if lane.lane == "live")
+        return state.at_ms / 1000, lane.oldest_pending_seconds
+
+
+def grew_by_the_clock(earlier: tuple[float, float], later: tuple[float, float]) -> bool:
+    """Whether a second made the oldest pending event a second older, two more or less in all."""
+    return abs((later[1] - earlier[1]) - (later[0] - earlier[0])) < 2
