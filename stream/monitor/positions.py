@@ -117,6 +117,7 @@ class PositionReader:
         try:
             answer = self._consumers[group].committed(asked, timeout=TIMEOUT_SECONDS)
         except KafkaException as error:
+            self._consumers.pop(group).close()  # it would look for its coordinator again after ten minutes only
             self.problems.append(f"group {group}: {_said(error)}")
             return None
         return {entry.partition: entry.offset if entry.offset >= 0 else None for entry in answer}
