@@ -40,7 +40,7 @@ class Lanes:
             MonitorError: no broker answers, or none knows anything.
         """
         views, started_ms = list(views), _now_ms()
-        self._reader.problems = []
+        self._reader.begin_round()
         topics = self._reader.topics(self._topics.values())
         groups = {self._group(view, lane): topics[self._topics[lane]] for view in views for lane in self._lanes(topics)}
         committed = self._reader.committed(groups)

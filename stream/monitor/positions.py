@@ -71,6 +71,16 @@ class PositionReader:
         self._consumers: dict[str, Consumer] = {}
         self.problems: list[str] = []
 
+    def begin_round(self) -> None:
+        """Forget the problems; where there were any, begin with new clients.
+
+        Those that saw a group's coordinator go find it again after many minutes only.
+        """
+        if self.problems:
+            self.close()
+            self._consumers, self._admin = {}, admin_client(self._kafka)
+        self.problems = []
+
     def topics(self, names: Iterable[str]) -> dict[str, Topic]:
         """These topics, as far as they exist.
 
@@ -117,7 +127,6 @@ class PositionReader:
         try:
             answer = self._consumers[group].committed(asked, timeout=TIMEOUT_SECONDS)
         except KafkaException as error:
-            self._consumers.pop(group).close()  # it would look for its coordinator again after ten minutes only
             self.problems.append(f"group {group}: {_said(error)}")
             return None
         return {entry.partition: entry.offset if entry.offset >= 0 else None for entry in answer}
@@ -131,7 +140,7 @@ class PositionReader:
         error = future.exception(2 * TIMEOUT_SECONDS)
         if isinstance(error, KafkaException) and error.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return 0  # how newer brokers say that there is none
-        described = self._result(future, f"group {group}")
+        described = self._result(future, f"group {group}, its members")
         return None if described is None else len(described.members)
 
     def _offsets(self, places: list[TopicPartition], spec: OffsetSpec) -> dict[tuple[str, int], int]:
