@@ -69,6 +69,11 @@ class Settings(BaseSettings):
 
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """0: no metrics endpoint."""
+    freshness_goal_seconds: Annotated[float, Field(gt=0)] = 10.0
+    monitor_interval_seconds: Annotated[float, Field(ge=0.5)] = 15.0
+    monitor_port: Annotated[int, Field(ge=0, le=65535)] = 8090
+    """0: no pages."""
+    prometheus_url: str | None = None
     host: str = "127.0.0.1"
     """The address that every endpoint binds to."""
     log_format: Literal["auto", "json", "console"] = "auto"

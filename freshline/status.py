@@ -1,16 +1,28 @@
-"""What a worker says of itself over HTTP: `/metrics`, `/healthz` (it runs), `/readyz` (it gets on, or waits for …)."""
+"""What a process says of itself over HTTP: `/metrics`, `/healthz` (it runs), `/readyz` (it gets on, or waits for …)."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from socketserver import ThreadingMixIn
 from threading import Thread
-from typing import Any, cast
+from types import MappingProxyType
+from typing import Any, NamedTuple, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
+
+
+class Page(NamedTuple):
+    """What a path of one's own answers."""
+
+    content_type: str
+    body: bytes
+
+
+Routes = Mapping[str, Callable[[], Page]]
+"""By path, what makes its page, in any thread."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -22,14 +34,21 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing of each scrape."""
 
 
-def serve_status(host: str, port: int, registry: CollectorRegistry, waits_for: Callable[[], Sequence[str]]) -> None:
+def serve_status(
+    host: str,
+    port: int,
+    registry: CollectorRegistry,
+    waits_for: Callable[[], Sequence[str]],
+    routes: Routes = MappingProxyType({}),
+) -> None:
     """Answer in threads of its own for as long as the process lives.
 
     Args:
         host: to bind to.
         port: likewise.
         registry: of the metrics.
-        waits_for: what the worker waits for at the moment; ready when there is nothing. Called from any thread.
+        waits_for: what the process waits for at the moment; ready when there is nothing. Called from any thread.
+        routes: pages beside these.
 
     Raises:
         OSError: the port is taken.
@@ -47,6 +66,8 @@ def serve_status(host: str, port: int, registry: CollectorRegistry, waits_for: C
             return _json(
                 respond, "503 Service Unavailable" if away else "200 OK", {"ready": not away, "waits_for": away}
             )
+        if path in routes:
+            return _answer(respond, "200 OK", routes[path]())
         return _json(respond, "404 Not Found", {"title": "Not Found", "status": 404})
 
     server = make_server(host, port, answer, server_class=_Server, handler_class=_Quiet)
@@ -54,6 +75,10 @@ def serve_status(host: str, port: int, registry: CollectorRegistry, waits_for: C
 
 
 def _json(respond: StartResponse, status: str, body: object) -> Iterable[bytes]:
-    text = json.dumps(body).encode()
-    respond(status, [("Content-Type", "application/json"), ("Content-Length", str(len(text)))])
-    return [text]
+    return _answer(respond, status, Page("application/json", json.dumps(body).encode()))
+
+
+def _answer(respond: StartResponse, status: str, page: Page) -> Iterable[bytes]:
+    headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
+    respond(status, [*headers, ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")])
+    return [page.body]

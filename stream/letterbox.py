@@ -99,13 +99,15 @@ class Letterbox:
     def news(self) -> Iterator[tuple[bytes, bytes | None]]:
         """(key, value) of what came since `read` began or the last time; also while that is still being read.
 
+        Without a `read` it begins with all that there is; what was not taken to its end comes once more.
+
         Raises:
             LetterboxError: as `read`.
         """
         starts, (_, ends) = self._news_from, self._bounds()
-        self._news_from = ends
         for message in self._scan(self._news_consumer, starts, ends):
             yield _key(message), message.value()
+        self._news_from = ends
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Queue the newest record of a key; waits while the queue is full."""

@@ -14,6 +14,7 @@ from freshline.cli import (
     doctor,
     evaluate,
     export,
+    monitor,
     publish,
     search,
     serve,
@@ -37,6 +38,7 @@ app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(monitor.monitor)
 app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -24,7 +24,7 @@ class PartitionState(_State):
     committed_offset: int | None
     """None: the group has not committed here yet; it will begin at the earliest."""
     lag_events: int
-    """Offsets to go: on a compacted topic fewer records may be behind them."""
+    """Offsets from the first record that is left to the end; on a compacted topic fewer records may be there."""
     oldest_pending_seconds: float = 0.0
     """Age of the first record that is not committed, by its time in `catalog.events`; 0 when there is none."""
 
@@ -44,6 +44,8 @@ class LaneState(_State):
     """Records a second that were committed."""
     catch_up_seconds: float | None
     """Until the lag is gone at these rates; 0 without lag, None if it would never be."""
+    retention_margin_seconds: float | None = None
+    """Until the broker may remove something pending; 0 if it did, None if it won't."""
     partitions: list[PartitionState]
 
 
