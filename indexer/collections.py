@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 
 from qdrant_client import QdrantClient, models
 
@@ -48,6 +49,30 @@ def serving_view(client: QdrantClient, alias: str) -> str | None:
     """The collection that `alias` names, or None while there is none."""
     aliases = client.get_aliases().aliases
     return next((entry.collection_name for entry in aliases if entry.alias_name == alias), None)
+
+
+@dataclass(frozen=True)
+class View:
+    """A collection that the alias names, or might."""
+
+    name: str
+    space: str
+    serving: bool
+    points: int | None
+    """None if Qdrant doesn't say."""
+
+
+def list_views(client: QdrantClient, alias: str) -> list[View]:
+    """Every view of `alias`: the one that it names first, then by name."""
+    serving = serving_view(client, alias)
+    names = [entry.name for entry in client.get_collections().collections]
+    matches = {name: match for name in names if (match := _VIEW_NAME.match(name))}
+    views = [
+        View(name, match["space"], name == serving, client.get_collection(name).points_count)
+        for name, match in matches.items()
+        if name == serving or match["alias"] == alias
+    ]
+    return sorted(views, key=lambda view: (not view.serving, view.name))
 
 
 def resolve_view(client: QdrantClient, alias: str, view: str | None, space: str) -> str:
