@@ -67,6 +67,10 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
 
+    canary_interval_seconds: Annotated[float, Field(ge=0)] = 60.0
+    """0: no canary."""
+    canary_deadline_seconds: Annotated[float, Field(gt=0)] = 60.0
+    canary_images: Annotated[str | None, Field(pattern=r"^(file:///|https?://[^/])")] = None
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """0: no metrics endpoint."""
     freshness_goal_seconds: Annotated[float, Field(gt=0)] = 10.0

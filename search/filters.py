@@ -6,21 +6,29 @@ import re
 
 from qdrant_client import models
 
+from schemas.canary import CANARY
+from schemas.payloads import point_id
 from search.models import AttributeFilter, SearchRequest
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def only_live(must: list[models.Condition] | None = None, *, but: str | None = None) -> models.Filter:
-    """Products that meet every condition and aren't deleted, without the point `but`."""
+def only_live(
+    must: list[models.Condition] | None = None, *, but: str | None = None, canary: bool = False
+) -> models.Filter:
+    """Products that meet every condition and aren't deleted, without the point `but`.
+
+    The canary is among them only for itself: this is the one place that keeps it from shoppers' searches.
+    """
     must_not: list[models.Condition] = [models.FieldCondition(key="deleted", match=models.MatchValue(value=True))]
-    if but is not None:
-        must_not.append(models.HasIdCondition(has_id=[but]))
+    hidden = [*([but] if but else []), *([] if canary else [point_id(CANARY)])]
+    if hidden:
+        must_not.append(models.HasIdCondition(has_id=list(hidden)))
     return models.Filter(must=must, must_not=must_not)
 
 
-def filter_of(request: SearchRequest) -> models.Filter:
-    """The filter that a search asks for."""
+def filter_of(request: SearchRequest, *, canary: bool = False) -> models.Filter:
+    """The filter that a search asks for; `canary`: it may find the canary."""
     must: list[models.Condition] = []
     for field, wanted in (("category", request.category), ("brand", request.brand)):
         if wanted is not None:
@@ -29,7 +37,7 @@ def filter_of(request: SearchRequest) -> models.Filter:
         price = models.Range(gte=request.price_min, lte=request.price_max)
         must.append(models.FieldCondition(key="price", range=price))
     must += [_equals(_path(name), wanted) for name, wanted in request.attributes.items()]
-    return only_live(must or None)
+    return only_live(must or None, canary=canary)
 
 
 def _equals(key: str, wanted: AttributeFilter) -> models.FieldCondition:

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from schemas.canary import is_canary
+
 _MOST_IMAGES = 16  # the event contract's
 
 
@@ -77,6 +79,8 @@ def read_gallery(file: Path) -> list[GalleryProduct]:
     products: dict[str, GalleryProduct] = {}
     for where, row in _rows(file, required=("image", "product")):
         product = _value(where, row, "product")
+        if is_canary(product):
+            raise LabelError(f"{where}: product: {product!r} is reserved for the canary")
         image = _picture(where, file, "image", _value(where, row, "image"))
         before = products.get(product, GalleryProduct(product, ()))
         if len(before.images) == _MOST_IMAGES:

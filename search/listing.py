@@ -8,10 +8,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from indexer.points import read_payload
 from search.body import read_listing
 from search.models import FormListing, Listed
 from search.problems import Problem
+from search.query import held
 from search.searcher import Searcher
 
 # Read from the request itself, within its limit: so it is written down here.
@@ -61,7 +61,7 @@ class Listings:
     async def state(self, product_id: str) -> Listed:
         """Whether the index holds the product yet. Not yet is no error, unlike at `/v1/products/{product_id}`."""
         self._require()
-        _, payload = await self._searcher.view.run(partial(read_payload, product_id=product_id))
+        _, payload = await self._searcher.view.run(partial(held, product_id=product_id))
         return Listed(product_id=product_id, searchable=payload is not None and not payload.deleted)
 
     def _require(self) -> Lister:

@@ -75,8 +75,8 @@ class Searcher:
         finally:
             self._threads.shutdown()
 
-    async def search(self, request: SearchRequest) -> SearchResponse:
-        """The products most similar to the request's picture, its words, or both.
+    async def search(self, request: SearchRequest, *, canary: bool = False) -> SearchResponse:
+        """The products most similar to the request's picture, its words, or both; `canary`: that one too.
 
         Raises:
             Problem: 415 or 422 for what is no picture, 422 for text that the bundle can't read, 503 while there is no
@@ -85,7 +85,8 @@ class Searcher:
         started = time.perf_counter()
         self.view.require()  # before work is spent on the picture
         vector = await self._vector(request)
-        find = partial(nearest, vectors=[vector.tolist()], limit=request.limit, matching=filter_of(request))
+        matching = filter_of(request, canary=canary)
+        find = partial(nearest, vectors=[vector.tolist()], limit=request.limit, matching=matching)
         view, hits = await self._query(partial(find, hnsw_ef=self._settings.hnsw_ef))
         return self._response(view, hits, started)
 

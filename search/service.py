@@ -12,7 +12,6 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from encoders.batcher import Pixels, Vectors
-from indexer.points import read_payload
 from indexer.store import Store
 from schemas.bundles import Manifest
 from schemas.payloads import Payload
@@ -24,6 +23,7 @@ from search.page.assets import Page
 from search.pictures import HEADERS as PICTURE_HEADERS
 from search.pictures import first_picture
 from search.problems import MEDIA_TYPE, Problem, ProblemDetails, add_handlers
+from search.query import held
 from search.searcher import EncodeText, Searcher
 from search.settings import SearchSettings
 
@@ -72,7 +72,7 @@ class _Routes:
 
     async def product(self, product_id: str) -> Payload:
         """What the index holds for a product, `deleted` ones too while they are remembered."""
-        _, payload = await self._searcher.view.run(partial(read_payload, product_id=product_id))
+        _, payload = await self._searcher.view.run(partial(held, product_id=product_id))
         if payload is None:
             raise Problem(404, "product-not-found", f"the index holds nothing for a product {product_id!r}")
         return payload

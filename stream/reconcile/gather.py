@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Message
 
+from schemas.canary import CANARY
 from schemas.events import InvalidEvent, VersionScheme, read_event
 from schemas.headers import VIEW, InvalidHeader, Source, text
 from schemas.topics import Topics
@@ -65,13 +66,13 @@ def take_snapshot(reader: TopicReader, topics: Topics, groups: Mapping[str, str]
 
 
 def read_log(messages: Iterable[Message], ledger: Ledger, scheme: VersionScheme) -> tuple[int, int]:
-    """Find the winners among these events.
+    """Find the winners among these events; the canary's are nobody's concern.
 
     Returns:
         How many events there are, and how many of them were refused.
     """
     count = refused = 0
-    for batch in _batches(messages):
+    for batch in _batches(message for message in messages if message.key() != CANARY.encode()):
         entries = [_read(message, scheme) for message in batch]
         bad = [(key, entry) for key, entry in entries if not isinstance(entry, Winner)]
         ledger.win((key, entry) for key, entry in entries if isinstance(entry, Winner))

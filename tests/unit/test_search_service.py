@@ -21,6 +21,7 @@ from encoders.batcher import Pixels, Vectors
 from indexer.collections import ensure_view, point_alias, view_name
 from indexer.store import LOCAL, QdrantSettings, Store
 from schemas.bundles import Manifest
+from schemas.canary import CANARY
 from schemas.payloads import VECTOR_NAME, Payload, point_id
 from search.service import create_app
 from search.settings import SearchSettings
@@ -373,6 +374,17 @@ async def test_similar_products(http: httpx.AsyncClient) -> None:
     assert wrong_fields(await http.get("/v1/products/red/similar", params={"limit": 0})) == ["limit"]
     for product_id in ("nothing", "gone"):
         problem(await http.get(f"/v1/products/{product_id}/similar"), 404)
+
+
+async def test_the_canary_is_nobodys_to_see(http: httpx.AsyncClient, store: Store) -> None:
+    store.run_sync(lambda client: put(client, VIEW, CANARY, ["red"], category="canary"))
+    store.run_sync(lambda client: put(client, VIEW, "red mug", ["red"], category="mugs"))
+    everything = {"red", "red mug", "shoes/orange", "green"}
+    assert set(found(await search(http, limit="100"))) == everything
+    assert found(await search(http, category="canary")) == []
+    assert set(found(await http.get("/v1/products/red/similar"))) == everything - {"red"}
+    for path in ("", "/similar", "/image"):
+        problem(await http.get(f"/v1/products/{CANARY}{path}"), 404)
 
 
 async def test_other_errors_are_problems_too(http: httpx.AsyncClient) -> None:
