@@ -69,7 +69,7 @@ def burning() -> OpsState:
     live = lane("live", members=0, lags=[310_000, 298_000, 305_500, 1_280_000], oldest=4321.0, rates=(150.0, 0.0), catch_up=None)
     parked = lane("retry", members=0, lags=[40, 2], oldest=2000.0, rates=(0.1, 0.0), catch_up=None)
     return _state(
-        history=samples(lambda at: max(0.9, (at - 60) * 10.0), rate=150.0, asked=False),
+        history=samples(lambda at: max(0.9, (at - 60) * 10.0), rate=150.0, asked=False, worked=False),
         views=[view(SERVING, [live, parked])],
         canaries=[CanaryState(view=SERVING, failed_step="published", message="Kafka did not acknowledge within 10 s")],
     )
@@ -160,7 +160,7 @@ def view(name: str, lanes: list[LaneState], *, points: int | None = 48_000, serv
     return ViewState(name=name, serving=serving, space=name.split("-")[1][:40], points=points, lanes=lanes)
 
 
-def samples(oldest: Callable[[int], float], *, rate: float, count: int = 480, every: int = 30, asked: bool = True) -> list[Sample]:
+def samples(oldest: Callable[[int], float], *, rate: float, count: int = 480, every: int = 30, asked: bool = True, worked: bool = True) -> list[Sample]:
     """`count` of them, `every` so many seconds, to this moment."""
     return [
         Sample(
@@ -168,7 +168,7 @@ def samples(oldest: Callable[[int], float], *, rate: float, count: int = 480, ev
             oldest_pending_seconds=oldest(at),
             lag_events=int(oldest(at) * rate),
             arrival_rate=rate + 30 * math.sin(at / 40) + 6 * math.sin(at / 3),
-            work_rate=rate + 30 * math.sin((at - 2) / 40) + 9 * math.sin(at / 4),
+            work_rate=rate + 30 * math.sin((at - 2) / 40) + 9 * math.sin(at / 4) if worked or at < 60 else 0.0,
             freshness_p50=1.2 + 0.2 * math.sin(at / 9) if asked else None,
             freshness_p99=3.4 + math.sin(at / 13) + oldest(at) / 30 if asked else None,
         )

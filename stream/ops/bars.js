@@ -13,12 +13,12 @@ function makeBars(label) {
   }, choose);
   bars.table = tableOf(label);
   bars.block.append(bars.said, bars.canvas, bars.table);
-  new ResizeObserver(() => bars.partitions.length && drawBars(bars)).observe(bars.canvas);
+  new ResizeObserver(() => bars.canvas.hidden || !bars.partitions.length || drawBars(bars)).observe(bars.canvas);
   return bars;
 }
 
-function updateBars(bars, partitions, { goal_seconds: goal, promise_seconds: promise }) {
-  Object.assign(bars, { partitions, goal, promise });
+function updateBars(bars, partitions, limits) {
+  Object.assign(bars, { partitions, limits });
   const idle = !partitions.some(({ lag_events: lag }) => lag > 0);
   bars.canvas.hidden = idle && document.activeElement !== bars.slider;
   bars.table.hidden = !partitions.length;
@@ -38,7 +38,7 @@ const COLUMNS = [
 ];
 
 const told = ({ partition, lag_events: lag, oldest_pending_seconds: oldest }) =>
-  `Partition ${partition}: ${plural(lag, "event")} waiting${lag ? `, the oldest for ${duration(oldest)}` : ""}`;
+  `partition ${partition}: ${count(lag)} waiting${lag ? `, the oldest for ${duration(oldest)}` : ""}`;
 
 function drawBars(bars) {
   const { partitions, chosen, slider } = bars;
@@ -46,23 +46,24 @@ function drawBars(bars) {
   const most = partitions.reduce((worst, each) => (each.lag_events > worst.lag_events ? each : worst));
   const total = partitions.reduce((sum, { lag_events: lag }) => sum + lag, 0);
   bars.drawing.setAttribute("viewBox", `0 0 ${width} ${BARS_HEIGHT}`);
-  const group = describe(bars.drawing, bars.label, `${plural(partitions.length, "partition")}, ${plural(total, "event")} waiting. Most: ${told(most)}.`);
+  const group = describe(bars.drawing, bars.label, `${plural(partitions.length, "partition")}, ${plural(total, "event")} waiting, most in ${told(most)}.`);
   group.replaceChildren(svg("line", { x1: 0, x2: width, y1: BARS_HEIGHT - 0.5, y2: BARS_HEIGHT - 0.5, class: "base" }),
     ...partitions.map((each, index) => bar(bars, each, index, { width, most: most.lag_events })));
   slider.max = partitions.length - 1;
   if (chosen !== null) slider.value = chosen;
   const shown = partitions[chosen] ?? most;
   slider.setAttribute("aria-valuetext", told(partitions[slider.value] ?? most));
-  say(bars.said, partitions[chosen] ? told(shown) : `${plural(partitions.length, "partition")}. Most: ${told(shown).replace("P", "p")}`);
+  say(bars.said, `${partitions[chosen] ? "In" : `Of ${plural(partitions.length, "partition")}, most in`} ${told(shown)}`);
 }
 
-function bar({ partitions, chosen, goal, promise }, { lag_events: lag, oldest_pending_seconds: oldest }, index, { width, most }) {
+function bar({ partitions, chosen, limits }, { lag_events: lag, oldest_pending_seconds: oldest }, index, { width, most }) {
   const slot = width / partitions.length;
   const gap = Math.min(4, slot * 0.2);
   const height = lag ? Math.max(3, (lag / most) * (BARS_HEIGHT - 4)) : 2;
-  const tone = !lag ? "idle" : oldest > promise ? "bad" : oldest > goal ? "warn" : "good";
+  const tone = lag ? toneOf(oldest, limits) || "good" : "idle";
+  const wide = Math.min(slot - gap, 48);
   return svg("rect", {
-    x: (index * slot + gap / 2).toFixed(2), width: Math.min(slot - gap, 48).toFixed(2), y: (BARS_HEIGHT - height).toFixed(2), height: height.toFixed(2),
+    x: ((index + 0.5) * slot - wide / 2).toFixed(2), width: wide.toFixed(2), y: (BARS_HEIGHT - height).toFixed(2), height: height.toFixed(2),
     rx: Math.min(3, slot / 5).toFixed(2), class: `bar ${tone}${index === chosen ? " chosen" : ""}`,
   });
 }

@@ -22,6 +22,13 @@ function say(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** The same with commands: what is between backticks. */
+function sayWithCode(node, text) {
+  if (node.dataset.text === text) return;
+  node.dataset.text = text;
+  node.replaceChildren(...text.split("`").map((each, index) => (index % 2 ? element("code", "", each) : each)));
+}
+
 function mark(node, name, value) {
   if (node.dataset[name] !== value) node.dataset[name] = value;
 }

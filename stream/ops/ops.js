@@ -49,7 +49,7 @@ function show() {
   showVerdict(said);
   if (!state) return;
   say(byId("asof"), paused ? `Paused at ${clockSeconds(state.at_ms)}` : `As of ${clockSeconds(state.at_ms)}`);
-  say(byId("version"), state.version);
+  say(byId("version"), `Freshline ${state.version}`);
   mark(document.body, "age", said.kind === "Blind" ? "old" : "new");
   showFigures();
   showProblems(state);
@@ -65,7 +65,7 @@ function showVerdict({ kind, tone, says, more }) {
   mark(document.body, "tone", tone);
   say(byId("kind"), kind);
   say(byId("says"), says);
-  say(byId("more"), more);
+  sayWithCode(byId("more"), more);
   document.title = `${kind} · Freshline operations`;
 }
 
@@ -75,7 +75,7 @@ function showFigures() {
   const typical = lastFreshness(state);
   const waiting = state.dead_letters.reduce((sum, letter) => sum + letter.waiting, 0);
   terms(byId("figures"), [
-    ["Oldest waiting", duration(live?.oldest_pending_seconds), live ? toneOf(live, state) : ""],
+    ["Oldest waiting", duration(live?.oldest_pending_seconds), live ? toneOf(live.oldest_pending_seconds, limitsOf(serving, "live", state)) : ""],
     ["Events waiting", count(live?.lag_events)],
     ["Freshness p50", duration(typical?.freshness_p50)],
     ["Freshness p99", duration(typical?.freshness_p99)],
@@ -95,7 +95,7 @@ makePlot(byId("oldest"), {
   linesOf: ({ goal_seconds: goal, promise_seconds: promise }) => [[goal, "goal"], [promise, "promise"]],
 });
 makePlot(byId("freshness"), {
-  title: "Freshness", hint: () => "From listed to searchable, as the workers measure it: set FRESHLINE_PROMETHEUS_URL for the monitor to see it here.",
+  title: "Freshness", hint: () => "From listed to searchable, as the workers measure it: set `FRESHLINE_PROMETHEUS_URL` for the monitor to see it here.",
   series: [{ key: "freshness_p50", name: "p50", text: duration }, { key: "freshness_p99", name: "p99", text: duration }],
   scaleOf: (samples, { goal_seconds: goal }) => logarithmic(Math.max(2 * goal, 1.3 * highest(samples, "freshness_p50", "freshness_p99"))),
   linesOf: ({ goal_seconds: goal, promise_seconds: promise }) => [[goal, "goal"], [promise, "promise"]],

@@ -4,7 +4,7 @@ function showOutcomes({ outcomes }) {
   const rows = Object.entries(outcomes ?? {}).sort(([, a], [, b]) => b - a);
   const most = rows[0]?.[1] || 1;
   byId("no-outcomes").hidden = rows.length > 0;
-  say(byId("no-outcomes"), outcomes ? "Nothing was worked on in the last 5 minutes." : "Only Prometheus knows what workers did: set FRESHLINE_PROMETHEUS_URL for the monitor.");
+  sayWithCode(byId("no-outcomes"), outcomes ? "Nothing was worked on in the last 5 minutes." : "Only Prometheus knows what workers did: set `FRESHLINE_PROMETHEUS_URL` for the monitor.");
   keep(byId("outcomes"), rows, ([outcome]) => outcome,
     ([outcome]) => element("li", "", element("span", "", spaced(outcome)), element("strong"), element("span", "measure", element("i"))),
     (row, [, perSecond]) => {
@@ -17,7 +17,7 @@ function showLetters({ dead_letters: letters }) {
   const rows = letters.filter(({ recent, waiting }) => recent || waiting).sort((a, b) => b.waiting - a.waiting || b.recent - a.recent);
   byId("no-letters").hidden = rows.length > 0;
   keep(byId("letters"), rows, ({ reason }) => reason,
-    ({ reason }) => element("li", "", element("span", "reason", spaced(reason)), element("strong"), element("span", "recent"), element("code", "", `freshline dead-letters list --reason ${reason}`)),
+    ({ reason }) => element("li", "", element("span", "reason", spaced(reason)), element("strong"), element("span", "recent"), element("code", "", "freshline dead-letters list ", element("code", "", `--reason ${reason}`))),
     (row, { waiting, recent }) => {
       say(row.children[1], `${count(waiting)} waiting`);
       say(row.children[2], `${count(recent)} in 24 h`);
@@ -41,12 +41,12 @@ function updateCanary(item, { last_success_ms: last, steps, failed_step: failed,
   const all = failed ? [...done, { step: failed, failed: true, seconds: steps[failed] }] : done;
   const took = done.reduce((sum, { seconds }) => sum + seconds, 0);
   const ago = known(last) ? `${duration(Math.max(0, (now - last) / 1000))} ago` : null;
-  say(part(item, "went"), failed ? `Failed at “${spaced(failed)}”; last through ${ago ?? "never"}` : ago ? `Through ${ago}, in ${duration(took)}` : "No round is over yet");
+  say(part(item, "went"), failed ? `Failed at “${spaced(failed)}”; ${ago ? `last through ${ago}` : "it never got through yet"}` : ago ? `Through ${ago}, in ${duration(took)}` : "No round is over yet");
   mark(item, "tone", failed ? "bad" : ago ? "good" : "plain");
   part(item, "message").hidden = !message;
   say(part(item, "message"), message ?? "");
   keep(part(item, "timeline"), all, ({ step }) => step, () => element("i"), (bit, each) => {
-    bit.style.flexGrow = each.failed ? Math.max(took / 6, 0.01) : Math.max(each.seconds, took / 200);
+    bit.style.flexGrow = 1000 * (each.failed ? took / 6 || 1 : Math.max(each.seconds, took / 200));
     mark(bit, "tone", each.failed ? "bad" : "good");
   });
   keep(part(item, "steps"), all, ({ step }) => step,

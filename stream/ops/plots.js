@@ -7,7 +7,7 @@ const plots = [];
 let pointed = null; // milliseconds; null: the latest
 
 /** Durations from 0 to hours in one picture. */
-const logarithmic = (top) => ({ top, at: (value) => Math.log10(1 + value) / Math.log10(1 + top), ticks: DURATIONS.filter((each) => each <= top), text: duration });
+const logarithmic = (top) => ({ top, at: (value) => Math.log10(1 + value) / Math.log10(1 + top), ticks: DURATIONS.filter((each) => each <= top && 14 * Math.log10(1 + top) < 158 * Math.log10(1 + each)), text: duration });
 
 function linear(highest) {
   const rough = Math.max(highest, 1) / 4;
@@ -50,7 +50,7 @@ function updatePlot(plot, state, now) {
   Object.assign(plot, { state, samples: used, now });
   plot.canvas.hidden = plot.table.hidden = plot.legend.hidden = !used.length;
   plot.none.hidden = used.length > 0;
-  say(plot.none, plot.hint(state));
+  sayWithCode(plot.none, plot.hint(state));
   say(plot.when, "");
   if (!used.length) return;
   drawPlot(plot);
@@ -93,7 +93,7 @@ function valueAxis(plot, scale, width) {
 }
 
 function timeAxis(plot, from, to, width) {
-  const wanted = Math.max(2, (width - EDGE.left) / 76);
+  const wanted = Math.max(2, (width - EDGE.left) / 52);
   const minutes = MINUTES.find((each) => (to - from) / 60_000 / each <= wanted) ?? 1440;
   const zone = new Date(to).getTimezoneOffset() * 60_000;
   const step = minutes * 60_000;

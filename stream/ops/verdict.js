@@ -20,7 +20,7 @@ function verdict(state, now, trouble) {
   if (trouble || now - state.at_ms > patience) return blind(state, now, trouble);
   if (!state.views.length) return empty(state);
   const serving = servingOf(state);
-  if (!serving) return word("Unserved", "bad", "no view serves searches.", "The alias names none of these views: freshline doctor says why.");
+  if (!serving) return word("Unserved", "bad", "no view serves searches.", "The alias names none of these views: `freshline doctor` says why.");
   return judged(state, serving);
 }
 
@@ -33,7 +33,7 @@ function blind(state, now, trouble) {
 
 function empty(state) {
   if (state.problems.length) return word("Blind", "blind", "the monitor sees no view.", "It could not find out what is below.");
-  return word("Empty", "blind", "there is no view yet.", "freshline setup makes the topics and the first one.");
+  return word("Empty", "blind", "there is no view yet.", "`freshline setup` makes the topics and the first one.");
 }
 
 function judged(state, serving) {
@@ -42,7 +42,7 @@ function judged(state, serving) {
   const oldest = Math.max(live_wait, laneOf(serving, "retry")?.oldest_pending_seconds ?? 0);
   const waited = `the oldest event has waited ${duration(oldest)}.`;
   if (oldest > state.promise_seconds) return word("Burning", "bad", `${past(state.promise_seconds)}: ${waited}`, outlook(serving));
-  if (live && !live.members) return word("Stopped", "bad", stopped(live), "No worker is in the live lane's group: start freshline worker --lane live.");
+  if (live && !live.members) return word("Stopped", "bad", stopped(live), "No worker is in the live lane's group: start `freshline worker --lane live`.");
   if (live_wait > state.goal_seconds) return word("Late", "warn", waited, outlook(serving));
   return canaries(state, serving) ?? unsure(state) ?? fresh(state, serving, live_wait);
 }
@@ -54,7 +54,7 @@ const stopped = ({ lag_events: lag }) =>
 
 function canaries(state, serving) {
   const failed = state.canaries.find(({ view, failed_step: step }) => view === serving.name && step);
-  return failed && word("Failing", "warn", `the canary did not get through “${spaced(failed.failed_step)}”.`, failed.message);
+  return failed && word("Failing", "warn", `the canary did not get through “${spaced(failed.failed_step)}”.`, failed.message?.replaceAll("`", "'"));
 }
 
 function unsure(state) {
@@ -74,10 +74,11 @@ function fresh(state, serving, waited) {
 function outlook(serving) {
   const live = laneOf(serving, "live");
   if (!live) return "";
-  if (!live.members) return "No worker is in the live lane's group: start freshline worker --lane live.";
+  if (!live.members) return "No worker is in the live lane's group: start `freshline worker --lane live`.";
   if (!live.lag_events) return aside(serving);
-  const ahead = catchUp(live);
-  return `${plural(live.lag_events, "event")} ${live.lag_events === 1 ? "waits" : "wait"}; the live lane is caught up ${ahead}.`;
+  const { catch_up_seconds: seconds } = live;
+  const ahead = known(seconds) ? `the live lane is caught up in about ${duration(seconds)}` : "at these rates the live lane never catches up";
+  return `${plural(live.lag_events, "event")} ${live.lag_events === 1 ? "waits" : "wait"}; ${ahead}.`;
 }
 
 /** What goes on beside the live lane. */
@@ -88,10 +89,4 @@ function aside(serving) {
   if (parked?.lag_events) said.push(`${plural(parked.lag_events, "event")} ${parked.lag_events === 1 ? "is" : "are"} parked for ill image hosts, the oldest for ${duration(parked.oldest_pending_seconds)}.`);
   if (replay?.lag_events) said.push(`A replay has ${count(replay.lag_events)} to go.`);
   return said.join(" ");
-}
-
-/** "in about 4 min", or why not; after "caught up". */
-function catchUp({ lag_events: lag, catch_up_seconds: seconds }) {
-  if (!lag || seconds === 0) return "now";
-  return known(seconds) ? `in about ${duration(seconds)}` : "never at these rates";
 }

@@ -36,26 +36,37 @@ function makeLane(view, { lane }) {
 }
 
 function updateLane(row, view, lane, state) {
+  const limits = limitsOf(view, lane.lane, state);
   const missing = !lane.members && (lane.lag_events > 0 || lane.lane === "live");
   const workers = part(row, "workers");
   say(workers, missing ? "No worker!" : lane.members ? plural(lane.members, "worker") : "no worker, none needed");
   mark(workers, "tone", missing ? "bad" : lane.members ? "good" : "plain");
   part(row, "start").hidden = !missing;
-  say(part(row, "start"), `${view.serving ? "" : `FRESHLINE_VIEW=${view.name} `}freshline worker --lane ${lane.lane}`);
+  sayWithCode(part(row, "start"), `${view.serving ? "" : `FRESHLINE_VIEW=${view.name} `}freshline worker \`--lane ${lane.lane}\``);
   part(row, "terms").title = `consumer group ${lane.group}`;
   terms(part(row, "terms"), [
     ["Waiting", count(lane.lag_events)],
-    ["Oldest", duration(lane.oldest_pending_seconds), toneOf(lane, state)],
+    ["Oldest", duration(lane.oldest_pending_seconds), toneOf(lane.oldest_pending_seconds, limits)],
     ["In", `${rate(lane.arrival_rate)} /s`],
     ["Done", `${rate(lane.work_rate)} /s`],
     ["Caught up", catchUp(lane), lane.lag_events && !known(lane.catch_up_seconds) ? "bad" : ""],
   ]);
-  updateBars(barsOf.get(row), [...lane.partitions].sort((a, b) => a.partition - b.partition), state);
+  updateBars(barsOf.get(row), [...lane.partitions].sort((a, b) => a.partition - b.partition), limits);
 }
 
-/** Parked events wait by intention, replayed ones have no hurry: only the live lane is late by the goal. */
-function toneOf({ lane, oldest_pending_seconds: oldest }, { goal_seconds: goal, promise_seconds: promise }) {
-  if (lane === "replay") return "";
-  if (oldest > promise) return "bad";
-  return lane === "live" && oldest > goal ? "warn" : "";
+/** From when on waiting is late, and past the promise: parked events wait by intention, and only what serves has hurry. */
+function limitsOf(view, lane, { goal_seconds: goal, promise_seconds: promise }) {
+  if (!view.serving || lane === "replay") return { goal: Infinity, promise: Infinity };
+  return { goal: lane === "live" ? goal : Infinity, promise };
+}
+
+function toneOf(seconds, { goal, promise }) {
+  if (seconds > promise) return "bad";
+  return seconds > goal ? "warn" : "";
+}
+
+/** "in 4 min", or why not; after "caught up". */
+function catchUp({ lag_events: lag, catch_up_seconds: seconds }) {
+  if (!lag || (known(seconds) && seconds < 1)) return "now";
+  return known(seconds) ? `in ${duration(seconds)}` : "never";
 }
