@@ -23,9 +23,7 @@ def violations(browser: Chrome) -> list[str]:
     browser.execute_script(_source())
     found: list[dict[str, Any]] | str = browser.execute_async_script(_RUN)
     assert not isinstance(found, str), found
-    return [
-        f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}" for rule in found for node in rule["nodes"]
-    ]
+    return [f"{rule['id']}: {node['html'][:200]}: {node['failureSummary']}" for rule in found for node in rule["nodes"]]
 
 
 @cache

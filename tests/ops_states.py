@@ -27,7 +27,9 @@ def fresh() -> OpsState:
     live = lane("live", members=2, lags=[3, 0, 1, 2, 0, 0, 4, 1], oldest=0.8, rates=(112.0, 112.4), catch_up=0.1)
     parked = lane("retry", members=1, lags=[0, 12, 5, 0], oldest=214.0, rates=(0.3, 0.2), catch_up=85.0)
     replay = lane("replay", members=1, lags=[5200, 4800, 6100, 4950], oldest=900.0, rates=(0.0, 88.0), catch_up=239.0)
-    behind = lane("live", members=1, lags=[41200 + 900 * part for part in range(8)], oldest=5400.0, rates=(112.0, 410.0))
+    behind = lane(
+        "live", members=1, lags=[41200 + 900 * part for part in range(8)], oldest=5400.0, rates=(112.0, 410.0)
+    )
     return _state(
         history=samples(lambda at: 0.6 + 0.5 * math.sin(at / 7) + (38.0 if 300 < at < 309 else 0.0), rate=110.0),
         views=[
@@ -40,13 +42,22 @@ def fresh() -> OpsState:
             LetterCount(reason="invalid_event", recent=2, waiting=2),
             LetterCount(reason="image_corrupt", recent=1, waiting=0),
         ],
-        outcomes={"indexed": 61.2, "payload_only": 44.1, "superseded": 5.3, "deleted": 1.6, "parked": 0.04, "stale": 0.0},
+        outcomes={
+            "indexed": 61.2,
+            "payload_only": 44.1,
+            "superseded": 5.3,
+            "deleted": 1.6,
+            "parked": 0.04,
+            "stale": 0.0,
+        },
     )
 
 
 def late() -> OpsState:
     """Twelve minutes behind, and catching up."""
-    live = lane("live", members=1, lags=[7200, 5400, 9100, 0, 4400, 8800], oldest=720.0, rates=(140.0, 212.0), catch_up=485.0)
+    live = lane(
+        "live", members=1, lags=[7200, 5400, 9100, 0, 4400, 8800], oldest=720.0, rates=(140.0, 212.0), catch_up=485.0
+    )
     return _state(
         history=samples(lambda at: max(0.7, (at - 380) * 6.0), rate=140.0),
         views=[view(SERVING, [live, lane("retry", members=1, lags=[0, 0])])],
@@ -66,7 +77,9 @@ def late() -> OpsState:
 
 def burning() -> OpsState:
     """Past the hour, and nobody works."""
-    live = lane("live", members=0, lags=[310_000, 298_000, 305_500, 1_280_000], oldest=4321.0, rates=(150.0, 0.0), catch_up=None)
+    live = lane(
+        "live", members=0, lags=[310_000, 298_000, 305_500, 1_280_000], oldest=4321.0, rates=(150.0, 0.0), catch_up=None
+    )
     parked = lane("retry", members=0, lags=[40, 2], oldest=2000.0, rates=(0.1, 0.0), catch_up=None)
     return _state(
         history=samples(lambda at: max(0.9, (at - 60) * 10.0), rate=150.0, asked=False, worked=False),
@@ -91,13 +104,17 @@ def stopped() -> OpsState:
 
 def failing() -> OpsState:
     """No lag, and yet the canary is not found."""
-    canary = CanaryState(view=SERVING, steps={"published": 0.1, "indexed": 1.0}, failed_step="found", message="503 from Qdrant")
+    canary = CanaryState(
+        view=SERVING, steps={"published": 0.1, "indexed": 1.0}, failed_step="found", message="503 from Qdrant"
+    )
     return _state(views=[view(SERVING, [lane("live", members=1, lags=[0])])], canaries=[canary])
 
 
 def unsure() -> OpsState:
     """No lag, and something could not be found out."""
-    return _state(views=[view(SERVING, [lane("live", members=1, lags=[0])], points=None)], problems=["Qdrant: timed out"])
+    return _state(
+        views=[view(SERVING, [lane("live", members=1, lags=[0])], points=None)], problems=["Qdrant: timed out"]
+    )
 
 
 def empty() -> OpsState:
@@ -109,14 +126,28 @@ def huge() -> OpsState:
     """Three views of three lanes of 64 partitions, long names, large figures, one of each outcome and reason."""
     lags = [0 if part % 5 == 0 else (part * 7919) % 900_000 for part in range(64)]
     names: list[Lane] = ["live", "retry", "replay"]
-    lanes = [lane(name, members=64, lags=lags, oldest=200_000.0, rates=(12_345.6, 9_876.5), catch_up=None) for name in names]
-    lanes[0] = lanes[0].model_copy(update={"partitions": [p.model_copy(update={"committed_offset": None}) for p in lanes[0].partitions]})
+    lanes = [
+        lane(name, members=64, lags=lags, oldest=200_000.0, rates=(12_345.6, 9_876.5), catch_up=None) for name in names
+    ]
+    lanes[0] = lanes[0].model_copy(
+        update={"partitions": [p.model_copy(update={"committed_offset": None}) for p in lanes[0].partitions]}
+    )
     hostile = "<script>document.title='owned'</script>" + "x" * 200
     return _state(
         history=samples(lambda at: 200_000.0 - (500 - at) * 15, rate=12_345.6, count=500, every=30),
         views=[view(f"{name}-{hostile}", lanes, points=2_147_483_647, serving=name == "a") for name in "abc"],
-        canaries=[CanaryState(view=f"a-{hostile}", steps={f"step_{n}_{'y' * 60}": 1.0 * n for n in range(9)}, failed_step="<b>", message="z" * 2000)],
-        dead_letters=[LetterCount(reason=f"reason_{n}_<img src=x onerror=alert(1)>", recent=n * 99_999, waiting=n * 123_456) for n in range(15)],
+        canaries=[
+            CanaryState(
+                view=f"a-{hostile}",
+                steps={f"step_{n}_{'y' * 60}": 1.0 * n for n in range(9)},
+                failed_step="<b>",
+                message="z" * 2000,
+            )
+        ],
+        dead_letters=[
+            LetterCount(reason=f"reason_{n}_<img src=x onerror=alert(1)>", recent=n * 99_999, waiting=n * 123_456)
+            for n in range(15)
+        ],
         outcomes={f"outcome_{n}": 10.0**n for n in range(9)},
         problems=[f"part {n}: " + "w" * 300 for n in range(12)],
     )
@@ -160,7 +191,15 @@ def view(name: str, lanes: list[LaneState], *, points: int | None = 48_000, serv
     return ViewState(name=name, serving=serving, space=name.split("-")[1][:40], points=points, lanes=lanes)
 
 
-def samples(oldest: Callable[[int], float], *, rate: float, count: int = 480, every: int = 30, asked: bool = True, worked: bool = True) -> list[Sample]:
+def samples(
+    oldest: Callable[[int], float],
+    *,
+    rate: float,
+    count: int = 480,
+    every: int = 30,
+    asked: bool = True,
+    worked: bool = True,
+) -> list[Sample]:
     """`count` of them, `every` so many seconds, to this moment."""
     return [
         Sample(

@@ -1,6 +1,6 @@
-"""The page `/ops` as the browser gets it: one document with its style and its script inside, and nothing from elsewhere.
+"""The page `/ops` as the browser gets it: one document with its style and its script inside.
 
-It asks for `ops/state.json`, an `OpsState` of `stream/monitor/state.py`, every 5 s.
+Nothing comes from elsewhere. It asks for `ops/state.json`, an `OpsState` of `stream/monitor/state.py`, every 5 s.
 """
 
 from __future__ import annotations

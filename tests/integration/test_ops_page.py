@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from PIL import Image
 from selenium.webdriver import Chrome, Keys
 from selenium.webdriver.common.by import By
 
-from stream.monitor.state import OpsState, PartitionState
+from stream.monitor.state import OpsState
 from tests import ops_states as states
 from tests.axe import violations
 from tests.browser import chromium, console_errors, requested, screen
@@ -74,28 +75,30 @@ def test_each_state_says_its_sentence_and_fits_every_screen(ops: tuple[OpsServer
 
 
 @pytest.mark.parametrize("name", STATES)
-@pytest.mark.parametrize("where", ["desk", "narrow"])
-@pytest.mark.parametrize("dark", [False, True])
-def test_axe_finds_nothing(ops: tuple[OpsServer, Page], name: str, where: str, dark: bool) -> None:
+def test_axe_finds_nothing(ops: tuple[OpsServer, Page], name: str) -> None:
     if shutil.which("npm") is None and not os.environ.get("CI"):
         pytest.skip("axe-core comes by npm (apt-get install npm)")
-    width, height = SCREENS[where]
-    screen(ops[1].browser, width, height, phone=width < 600, dark=dark)
-    page = opened(ops, STATES[name][0]())
-    page.browser.execute_script("for (const each of document.querySelectorAll('details')) each.open = true")
-    assert violations(page.browser) == []
+    state = STATES[name][0]()
+    page = opened(ops, state.model_copy(update={"history": state.history[-20:]}))
+    tables = "document.querySelectorAll('.plot details, .view:first-child .lane:first-child details')"
+    page.browser.execute_script(f"for (const each of {tables}) each.open = true")
+    for where, dark in (("desk", False), ("narrow", True), ("narrow", False), ("desk", True)):
+        width, height = SCREENS[where]
+        screen(page.browser, width, height, phone=width < 600, dark=dark)
+        assert violations(page.browser) == [], f"{where}, {'dark' if dark else 'light'}"
 
 
 def test_the_figures_of_views_lanes_and_panels(ops: tuple[OpsServer, Page]) -> None:
     page = opened(ops, states.fresh())
-    assert "17 events are parked for ill image hosts, the oldest for 4 min. A replay has 21,050 to go." in page.text("#more")
+    parked = "17 events are parked for ill image hosts, the oldest for 4 min."
+    assert page.text("#more") == f"{parked} A replay has 21,050 to go."
     serving, building = page.browser.find_elements(By.CSS_SELECTOR, ".view")
     assert states.SERVING in serving.text
     assert "48,212 points" in serving.text
     assert "Of 8 partitions, most in partition 6: 4 waiting" in serving.text
     assert "building" in building.text
     assert "in 20 min" in building.text
-    assert "Through 21 s ago, in 2.4 s" in page.text("#canaries")
+    assert re.search(r"Through 2\d s ago, in 2.4 s", page.text("#canaries"))
     assert page.text("#outcomes").startswith("indexed\n61.2 /s")
     assert "31 waiting" in page.text("#letters")
     assert "freshline dead-letters list --reason image_missing" in page.text("#letters")
@@ -161,7 +164,8 @@ def test_plots_are_read_by_keyboard(ops: tuple[OpsServer, Page]) -> None:
     tab_order = []
     for _ in range(5):
         page.browser.switch_to.active_element.send_keys(Keys.TAB)
-        tab_order.append(page.browser.execute_script("return document.activeElement.ariaLabel ?? document.activeElement.innerText"))
+        focused = "return document.activeElement.ariaLabel ?? document.activeElement.textContent"
+        tab_order.append(page.browser.execute_script(focused))
     assert tab_order[1:4] == ["Pause", "Oldest waiting: move along it", "As a table: Oldest waiting"]
     slider = page.browser.find_element(By.CSS_SELECTOR, "#oldest .cursor")
     slider.send_keys(Keys.HOME)
@@ -188,8 +192,7 @@ def test_sixty_four_partitions_are_each_a_bar_and_a_row(ops: tuple[OpsServer, Pa
     page.click(".lane summary")
     rows = page.browser.find_elements(By.CSS_SELECTOR, ".lane tbody tr")
     assert len(rows) == 64
-    partition: PartitionState = states.huge().views[0].lanes[0].partitions[1]
-    assert rows[1].text == f"1 {partition.lag_events:,} 21 h 9 min not yet 0 {partition.end_offset:,}" or "not yet" in rows[1].text
+    assert re.fullmatch(r"1 7,919 [\d hmin]+ not yet 0 1,007,919", rows[1].text), rows[1].text
 
 
 @pytest.mark.skipif(not os.environ.get("FRESHLINE_SCREENSHOTS"), reason="make screenshots")
