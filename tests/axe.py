@@ -20,6 +20,7 @@ _RUN = "const done = arguments[0]; axe.run().then((found) => done(found.violatio
 
 def violations(browser: Chrome) -> list[str]:
     """What the page does wrong: rule, element, and why."""
+    browser.set_script_timeout(120)  # a laden machine takes its time
     browser.execute_script(_source())
     found: list[dict[str, Any]] | str = browser.execute_async_script(_RUN)
     assert not isinstance(found, str), found
