@@ -72,7 +72,7 @@ schemas: install
 	$(BIN)/python -m schemas.export
 
 screenshots: install
-	FRESHLINE_SCREENSHOTS=1 $(BIN)/pytest tests/integration/test_page.py
+	FRESHLINE_SCREENSHOTS=1 $(BIN)/pytest tests/integration/test_page.py tests/integration/test_ops_page.py
 
 clean:
 	rm -rf .venv .stack .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -100,6 +100,8 @@ class OpsState(_State):
 
     at_ms: int
     version: str
+    interval_seconds: float = 15.0
+    """How often the monitor looks: a state that is much older says that it has stopped."""
     goal_seconds: float
     """What freshness normally is."""
     promise_seconds: float = 3600.0

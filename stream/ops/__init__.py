@@ -1,0 +1,1 @@
+"""The page `/ops`: one document, made of the files beside this one."""
