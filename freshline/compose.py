@@ -26,6 +26,7 @@ from stream.pipeline import Pipeline, PipelineSettings
 from stream.retry import KafkaRetries
 from stream.stages import Stages, StageSettings
 from stream.sweeper import Sweeper
+from stream.trail import Followed
 from stream.worker import Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -85,6 +86,7 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
         events_topic=settings.topics.events,
         retry_budget=timedelta(hours=settings.retry_budget_hours),
         limits=LimitSettings(run=settings.dead_letter_run, share=settings.dead_letter_share),
+        followed=Followed(settings.log_products),
     )
 
 

@@ -33,7 +33,7 @@ def serve(
     from freshline.settings import Settings
 
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    configure(settings.log_format, settings.log_level, settings.secrets())
     try:
         with build_service(settings, REGISTRY) as app:
             config = uvicorn.Config(
