@@ -54,9 +54,11 @@ async def _run(settings: Settings, lane: Lane) -> None:
     from prometheus_client import CollectorRegistry
 
     from freshline.compose import build_worker
+    from freshline.process import introduce
     from freshline.status import serve_status
 
     registry = CollectorRegistry()
+    introduce(registry)
     async with build_worker(settings, lane.value, registry) as worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
