@@ -67,7 +67,7 @@ async def build_worker(
         retries = KafkaRetries(outbox, settings.topics.retry, view)
         pipeline = Pipeline(_purpose(settings, view, lane), stages, dead_letters, retries, metrics)
         worker = Worker(_worker_settings(settings, view, lane), pipeline, health)
-        metrics.watch(health, lambda: worker.in_flight)
+        metrics.watch(health, lambda: worker.in_flight, worker.is_stuck)
         log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
         async with stages:
             sweeping = asyncio.create_task(Sweeper(opened, view, settings.tombstone_retention).run())
@@ -119,4 +119,5 @@ def _worker_settings(settings: Settings, view: str, lane: str) -> WorkerSettings
         drain_seconds=settings.drain_seconds,
         session_timeout_seconds=settings.session_timeout_seconds,
         delay_seconds=settings.retry_delay_seconds if lane == "retry" else 0,
+        stuck_seconds=settings.stuck_seconds,
     )
