@@ -18,7 +18,7 @@ from infra.local.stack import LocalStack
 from tests.harness import Installation, draw, eventually, free_port, listing
 from tests.image_host import Hang, image_host
 
-STUCK = {"FRESHLINE_STUCK_SECONDS": "3", "FRESHLINE_DRAIN_SECONDS": "1"}
+STUCK = {"FRESHLINE_STUCK_SECONDS": "8", "FRESHLINE_DRAIN_SECONDS": "1"}
 
 
 @pytest.mark.parametrize(("what", "place"), [("encoder", "in hang_in_the_encoder"), ("loop", "in hang_in_the_loop")])
@@ -34,7 +34,7 @@ def test_a_worker_that_hangs_ends_itself_with_its_stacks_and_another_does_its_wo
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=150,
     )
 
     assert done.returncode > 0, done.stderr
@@ -92,7 +92,7 @@ def test_a_worker_that_was_stopped_for_a_while_was_not_stuck(shop: Installation,
     with shop.worker(**STUCK) as worker:
         eventually(worker.ready)
         worker.process.send_signal(signal.SIGSTOP)
-        time.sleep(float(STUCK["FRESHLINE_STUCK_SECONDS"]) + 2)  # below the session timeout; as if the machine slept
+        time.sleep(float(STUCK["FRESHLINE_STUCK_SECONDS"]) + 2)  # as if the machine slept
         worker.process.send_signal(signal.SIGCONT)
         shop.publish(listing("shoe", [draw(tmp_path / "shoe.jpg", 1)]))
         eventually(lambda: shop.payload("shoe"))
