@@ -26,6 +26,7 @@ from stream.pipeline import Pipeline, PipelineSettings
 from stream.retry import KafkaRetries
 from stream.stages import Stages, StageSettings
 from stream.sweeper import Sweeper
+from stream.trail import Followed
 from stream.worker import Worker, WorkerSettings
 
 log = structlog.get_logger(__name__)
@@ -66,7 +67,7 @@ async def build_worker(
         retries = KafkaRetries(outbox, settings.topics.retry, view)
         pipeline = Pipeline(_purpose(settings, view, lane), stages, dead_letters, retries, metrics)
         worker = Worker(_worker_settings(settings, view, lane), pipeline, health)
-        metrics.watch(health, lambda: worker.in_flight)
+        metrics.watch(health, lambda: worker.in_flight, worker.is_stuck)
         log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
         async with stages:
             sweeping = asyncio.create_task(Sweeper(opened, view, settings.tombstone_retention).run())
@@ -85,6 +86,7 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
         events_topic=settings.topics.events,
         retry_budget=timedelta(hours=settings.retry_budget_hours),
         limits=LimitSettings(run=settings.dead_letter_run, share=settings.dead_letter_share),
+        followed=Followed(settings.log_products),
     )
 
 
@@ -117,4 +119,5 @@ def _worker_settings(settings: Settings, view: str, lane: str) -> WorkerSettings
         drain_seconds=settings.drain_seconds,
         session_timeout_seconds=settings.session_timeout_seconds,
         delay_seconds=settings.retry_delay_seconds if lane == "retry" else 0,
+        stuck_seconds=settings.stuck_seconds,
     )

@@ -6,6 +6,7 @@ from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -82,6 +83,10 @@ class Settings(BaseSettings):
     """The address that every endpoint binds to."""
     log_format: Literal["auto", "json", "console"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_products: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+    """Products that are followed in the log; `shoe-*` for all that begin so."""
+    stuck_seconds: Annotated[float, Field(ge=1)] = 300.0
+    """How long a worker may make no headway, with nothing away, before it ends itself."""
 
     @property
     def topics(self) -> Topics:
@@ -99,6 +104,13 @@ class Settings(BaseSettings):
     def tombstone_retention(self) -> timedelta:
         """How long a deleted product's tombstone stays."""
         return timedelta(days=self.tombstone_retention_days)
+
+    def secrets(self) -> list[str]:
+        """Every value that must not be seen in a log."""
+        values = [getattr(self, name) for name in type(self).model_fields]
+        flat = [each for value in values for each in (value if isinstance(value, list | tuple) else [value])]
+        in_urls = (urlsplit(value).password for value in flat if isinstance(value, str) and "://" in value)
+        return [each.get_secret_value() for each in flat if isinstance(each, SecretStr)] + [*filter(None, in_urls)]
 
     def group(self, view: str, lane: str) -> str:
         """The consumer group of a view's lane."""

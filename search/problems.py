@@ -14,8 +14,10 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from search.requests import HEADER as REQUEST_ID
+
 MEDIA_TYPE = "application/problem+json"
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class ProblemDetails(BaseModel):
@@ -110,5 +112,6 @@ def add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def unexpected(request: Request, error: Exception) -> JSONResponse:
-        _log.error("request failed", path=request.url.path, error=repr(error))
-        return _plain(500, "the service failed to answer; its log says why")
+        request_id = request.scope.get("request_id", "")
+        _log.error("request failed", path=request.url.path, request_id=request_id, exc_info=error)
+        return _plain(500, "the service failed to answer; its log says why", {REQUEST_ID: request_id})

@@ -24,6 +24,7 @@ from search.pictures import HEADERS as PICTURE_HEADERS
 from search.pictures import first_picture
 from search.problems import MEDIA_TYPE, Problem, ProblemDetails, add_handlers
 from search.query import held
+from search.requests import RequestLog
 from search.searcher import EncodeText, Searcher
 from search.settings import SearchSettings
 
@@ -141,4 +142,5 @@ def create_app(
     }
     app.include_router(Page(**offers).router())
     add_handlers(app)
+    app.add_middleware(RequestLog)
     return app

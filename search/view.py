@@ -16,7 +16,7 @@ from search.problems import Problem
 
 T = TypeVar("T")
 
-_log = structlog.get_logger()
+_log = structlog.get_logger(__name__)
 
 
 class ServingView:

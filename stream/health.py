@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Literal, TypeVar
 
@@ -18,6 +18,7 @@ class Health:
 
     def __init__(self) -> None:
         self._holding: Counter[Part] = Counter()
+        self._queues: list[Callable[[], bool]] = []
 
     @contextmanager
     def holding(self, part: Part) -> Iterator[None]:
@@ -39,6 +40,15 @@ class Health:
             return task.result()
         finally:
             task.cancel()  # when nobody waits any more; changes nothing once it is done
+
+    def add_queue(self, is_waited_in: Callable[[], bool]) -> None:
+        """Work may wait in this queue for long without being stuck, as long as other work gets on."""
+        self._queues.append(is_waited_in)
+
+    @property
+    def is_queueing(self) -> bool:
+        """Whether any work waits in such a queue."""
+        return any(is_waited_in() for is_waited_in in self._queues)
 
     def waits_for(self, part: Part) -> bool:
         """Whether anybody waits for it now."""

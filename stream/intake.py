@@ -32,7 +32,8 @@ class Intake:
         self._most = max_in_flight
         self._resume_at = max_in_flight - max(1, max_in_flight // _RUNS)
         self._room = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], int] = {}  # numbered as they came
+        self._accepted = 0
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
         self.frontier = Frontier()
@@ -54,7 +55,8 @@ class Intake:
         if ticket is None:
             return
         task = asyncio.create_task(self._work(record, ticket.settle))
-        self._tasks.add(task)
+        self._accepted += 1
+        self._tasks[task] = self._accepted
         task.add_done_callback(self._done)
 
     @property
@@ -62,8 +64,18 @@ class Intake:
         """Records being processed; may be asked from any thread."""
         return len(self._tasks)
 
+    @property
+    def oldest(self) -> int | None:
+        """Which of all records that were accepted has been in flight the longest; None when there is none."""
+        return next(iter(self._tasks.values()), None)
+
+    @property
+    def settled(self) -> int:
+        """Records that are done."""
+        return self._accepted - self.in_flight
+
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
+        del self._tasks[task]
         if self.in_flight <= self._resume_at:
             self._room.set()
 

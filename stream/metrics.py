@@ -56,10 +56,14 @@ class Metrics:
         self._holding = Gauge(
             "freshline_holding", "1 while the worker holds on because this part is away.", ["part"], registry=registry
         )
+        self._stuck = Gauge(
+            "freshline_stuck", "1 while the worker makes no headway although nothing is away.", registry=registry
+        )
 
-    def watch(self, health: Health, in_flight: Callable[[], int]) -> None:
+    def watch(self, health: Health, in_flight: Callable[[], int], is_stuck: Callable[[], bool]) -> None:
         """Report what these say whenever somebody asks."""
         self._in_flight.set_function(in_flight)
+        self._stuck.set_function(is_stuck)
         for part in get_args(Part):
             self._holding.labels(part).set_function(partial(health.waits_for, part))
 

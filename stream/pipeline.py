@@ -18,7 +18,7 @@ from indexer.decide import DROPS, Action, Change, Plan, elect
 from indexer.store import IndexUnusable
 from indexer.writer import Written
 from schemas.dead_letters import Reason
-from schemas.events import Image, InvalidEvent, VersionScheme, microseconds, read_event
+from schemas.events import Event, Image, InvalidEvent, VersionScheme, microseconds, read_event
 from schemas.headers import InvalidHeader
 from schemas.payloads import MAX_ENCODED, FailedImage
 from stream.batching import Turns
@@ -29,6 +29,7 @@ from stream.metrics import Metrics
 from stream.records import Journey, Record, read_journey
 from stream.retry import Retries
 from stream.stages import ImageFailure, Stages
+from stream.trail import Followed, Trail, follow, is_debugging, note, settled, step
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +46,8 @@ class PipelineSettings:
     retry_budget: timedelta = timedelta(hours=24)
     """How long an event may come back, counted from its first trouble; after that it is a dead letter."""
     limits: LimitSettings = field(default_factory=LimitSettings)
+    followed: Followed = field(default_factory=Followed)
+    """Products whose way through the pipeline is logged."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class _Job:
     record: Record
     journey: Journey
     change: Change
+    trail: Trail
 
 
 def _now() -> datetime:
@@ -92,7 +96,7 @@ class Pipeline:
         """
         outcome = await self._process(record)
         self._metrics.settled(outcome)
-        log.debug("settled", topic=record.topic, partition=record.partition, offset=record.offset, outcome=outcome)
+        settled(outcome)
         return outcome
 
     async def _process(self, record: Record) -> str:
@@ -103,6 +107,7 @@ class Pipeline:
         except InvalidEvent as error:
             journey = read_journey(record, self._settings.lane)
             return await self._giving_up.give_up(record, Trouble(error.reason, str(error), "consume"), journey=journey)
+        follow(job.trail)
         if job.journey.view not in (None, self._settings.view):
             return "other_view"
         try:
@@ -110,7 +115,7 @@ class Pipeline:
         except (TooManyDeadLetters, IndexUnusable):
             raise
         except Exception as error:  # a fault of ours: this record's alone, or the limit will tell
-            log.exception("internal error", topic=record.topic, partition=record.partition, offset=record.offset)
+            log.exception("internal error")
             return await self._lost(job, Trouble(Reason.INTERNAL, f"{type(error).__name__}: {error}", "process"))
         self._limit.passed()
         return outcome
@@ -119,7 +124,20 @@ class Pipeline:
         journey = read_journey(record, self._settings.lane)
         appended = journey.source.timestamp_ms
         event = read_event(record.key, record.value, appended, self._settings.versions, self._clock())
-        return _Job(record, journey, Change(event, journey.source.offset, force=journey.force))
+        change = Change(event, journey.source.offset, force=journey.force)
+        return _Job(record, journey, change, self._trail(event, journey))
+
+    def _trail(self, event: Event, journey: Journey) -> Trail:
+        followed = event.product_id in self._settings.followed
+        return Trail(
+            self._settings.view,
+            self._settings.lane,
+            journey.source,
+            event.event_id,
+            event.product_id,
+            followed=followed,
+            timed=followed or is_debugging(),
+        )
 
     async def _product(self, jobs: Sequence[_Job]) -> list[str]:
         """All waiting events of one product: the newest is done, the others are only reported."""
@@ -133,13 +151,17 @@ class Pipeline:
         ]
 
     async def _change(self, job: _Job) -> str:
-        plan = await self._stages.decide(job.change)
+        follow(job.trail)  # its turn may be one that another event began
+        with step("decide"):
+            plan = await self._stages.decide(job.change)
+        note("planned", action=plan.action.value, images=len(plan.to_encode))
         if plan.action in DROPS:
             return await self._dropped(job, plan.action)
         encoded, failures = await self._encode(plan)
         failed = [FailedImage(url=failure.image.url, reason=failure.reason) for failure in failures]
         point = compose(plan, encoded, failed, self._clock())
-        written = await self._stages.write(point)
+        with step("write"):
+            written = await self._stages.write(point)
         if written is Written.OVERTAKEN and not (failures and await self._is_incomplete(job.change)):
             return Action.STALE
         readable = not failures or len(failures) < len(job.change.event.images)
@@ -173,6 +195,7 @@ class Pipeline:
         return encoded, failures
 
     async def _dropped(self, job: _Job, action: Action) -> str:
+        follow(job.trail)
         if action is not Action.OUT_OF_ORDER:
             return action
         message = f"version: {job.change.event.version} came after a higher one; compaction would keep this event"
@@ -187,6 +210,7 @@ class Pipeline:
         if passing:
             first_seen = job.journey.first_seen_ms or milliseconds(self._clock())
             await self._retries.park(job.record, job.journey, first_seen)
+            log.info("parked", attempts=job.journey.attempts + 1, detail="; ".join(each.message for each in passing))
         lasting = [failure for failure in failures if failure not in passing]
         if lasting:
             message = "; ".join(failure.message for failure in lasting)

@@ -27,6 +27,7 @@ from stream.health import Health
 from stream.images.fetcher import Fetched, FetchError, ImageFetcher
 from stream.images.reuse import Reuse
 from stream.metrics import Metrics
+from stream.trail import step
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -122,7 +123,7 @@ class Stages:
         """Fetch, decode and encode one picture; with `force`, even if its vector is known."""
         known = None if force else self._reuse.known(image)
         try:
-            with self._metrics.stage("fetch"):
+            with self._metrics.stage("fetch"), step("fetch", url=image.url):
                 fetched = await self._fetcher.fetch(image, self._slots, known)
         except FetchError as error:
             return ImageFailure(image, error.reason, str(error), "fetch")
@@ -141,7 +142,8 @@ class Stages:
             return ImageFailure(image, pixels.reason, f"{image.url}: {pixels}", "decode")
         if pixels is not None:
             try:
-                vector = await self._batcher.encode(pixels)
+                with step("encode"):
+                    vector = await self._batcher.encode(pixels)
             finally:
                 self._decoded.release()
         assert vector is not None
@@ -150,7 +152,7 @@ class Stages:
 
     async def _pixels(self, fetched: Fetched) -> Pixels | ImageError:
         """Decoded, with a place among those that wait for the encoder."""
-        with self._metrics.stage("decode"):
+        with self._metrics.stage("decode"), step("decode"):
             pixels = await self._decoder.submit(fetched.data)
         if isinstance(pixels, ImageError):
             return pixels

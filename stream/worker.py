@@ -31,6 +31,7 @@ from stream.offsets import Partition
 from stream.pipeline import Pipeline
 from stream.records import Record
 from stream.retry import seconds_until_due
+from stream.watchdog import Watchdog
 
 log = structlog.get_logger(__name__)
 
@@ -54,6 +55,8 @@ class WorkerSettings:
     commit_interval_seconds: float = 0.5
     delay_seconds: float = 0.0
     """From a record's append to the start of work on it: the retry lane's."""
+    stuck_seconds: float = 300.0
+    """Without headway, after which it ends itself."""
 
 
 class Worker:
@@ -64,6 +67,8 @@ class Worker:
         self._health = health
         self._pipeline = pipeline
         self._intake = Intake(pipeline.process, settings.max_in_flight)
+        leaving = 3 * settings.drain_seconds + 5  # longer than `_leave` takes
+        self._watchdog = Watchdog(self._intake, health, settings.stuck_seconds, leaving)
         self._commit_lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._assigned = asyncio.Event()
@@ -85,24 +90,30 @@ class Worker:
 
     def waits_for(self) -> list[str]:
         """Why it does not get on; empty when it is ready. May be asked from any thread."""
-        return list(self._health.away) if self._assigned.is_set() else ["partitions", *self._health.away]
+        reasons: list[str] = [] if self._assigned.is_set() else ["partitions"]
+        return [*reasons, *self._health.away, *(["stuck"] if self.is_stuck() else [])]
+
+    def is_stuck(self) -> bool:
+        """Whether it makes no headway, and will end itself if that goes on. May be asked from any thread."""
+        return self._watchdog.is_suspect
 
     async def assigned(self) -> None:
-        """Return once the group has given this worker its partitions, for the first time."""
+        """Return once the group has given this worker its partitions."""
         await self._assigned.wait()
 
     async def run(self) -> None:
         """Work until `stop` is called.
 
         Raises:
-            WorkerFailed: Faust crashed, or an event met an error of ours.
+            WorkerFailed: Faust crashed, an event met an error of ours, or it was stuck.
         """
+        async with self._watchdog:
+            await self._run()
+
+    async def _run(self) -> None:
         async with self._pipeline:
             await self._start()
-            tasks = [
-                asyncio.create_task(work)
-                for work in (self._stop.wait(), self._intake.failure(), self._app.wait_until_stopped(), self._commits())
-            ]
+            tasks = [asyncio.create_task(work) for work in (self._stop.wait(), *self._endings())]
             try:
                 done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
                 stopped = tasks[0] in done
@@ -111,6 +122,10 @@ class Worker:
                 self._folder.cleanup()
         if not stopped:
             raise WorkerFailed(f"stopped by an error: {_reason(done) or self._app.crash_reason}")
+
+    def _endings(self) -> list[Coroutine[Any, Any, Any]]:
+        """What ends the worker although nobody asked it to stop."""
+        return [self._intake.failure(), self._app.wait_until_stopped(), self._commits(), self._watchdog.stuck()]
 
     async def _start(self) -> None:
         try:
@@ -145,6 +160,7 @@ class Worker:
 
     async def _on_revoked(self, _app: Any, /, *args: Any, **_: Any) -> None:
         """Faust calls this during a rebalance, before the partitions are given away: commit what can be finished."""
+        self._assigned.clear()
         revoked: Iterable[TP] = args[0]
         partitions = [Partition(tp.topic, tp.partition) for tp in revoked]
         if left := await self._intake.drain(self._settings.drain_seconds):

@@ -177,7 +177,7 @@ def _reading() -> Iterator[Reading]:
     from stream.publisher import PublishError
 
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    configure(settings.log_format, settings.log_level, settings.secrets())
     logging.getLogger("librdkafka").setLevel(logging.CRITICAL)  # what it can't mend by itself, the command says
     try:
         with Letterbox(settings.kafka(), settings.topics.dead_letters) as box:

@@ -44,7 +44,7 @@ def doctor(
     if delete_orphans and not repair:
         raise typer.BadParameter("--delete-orphans goes with --repair")
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    configure(settings.log_format, settings.log_level, settings.secrets())
     with Site(settings) as site, _bars() as progress:
         asked = Reconcile(examples, repair, delete_orphans, progress) if reconcile or repair else None
         checks = (*CHECKS, asked.check) if asked else CHECKS

@@ -29,7 +29,7 @@ def publish(
     from stream.publisher import Publisher, PublishError, PublisherSettings
 
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    configure(settings.log_format, settings.log_level, settings.secrets())
     console = Console(stderr=True, soft_wrap=True, highlight=False)
     publisher = Publisher(PublisherSettings(settings.kafka(), settings.topics))
     sent = bad = 0

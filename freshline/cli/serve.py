@@ -24,18 +24,21 @@ def serve(
     Example: freshline serve --port 8080
     """
     import uvicorn
-    from prometheus_client import REGISTRY
+    from prometheus_client import CollectorRegistry
 
     from encoders.bundle import BundleError
     from encoders.session import EncoderError
     from freshline.logs import configure
+    from freshline.process import introduce
     from freshline.serving import build_service
     from freshline.settings import Settings
 
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    mask = configure(settings.log_format, settings.log_level, settings.secrets())
+    registry = CollectorRegistry()
+    introduce(registry)
     try:
-        with build_service(settings, REGISTRY) as app:
+        with build_service(settings, registry) as app:
             config = uvicorn.Config(
                 app,
                 host=host or settings.host,
@@ -46,7 +49,7 @@ def serve(
             )
             _run(uvicorn.Server(config))
     except (BundleError, EncoderError) as error:
-        raise Failure(str(error)) from error
+        raise Failure(mask.text(str(error))) from error
 
 
 def _run(server: uvicorn.Server) -> None:

@@ -42,21 +42,23 @@ def worker(lane: Annotated[Lane, typer.Option(help="Which topic to consume.")] =
     from stream.worker import WorkerFailed
 
     settings = Settings()
-    configure(settings.log_format, settings.log_level)
+    mask = configure(settings.log_format, settings.log_level, settings.secrets())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(settings, lane))
     except (BundleError, EncoderError, ViewError, WorkerFailed) as error:
-        raise Failure(str(error)) from error
+        raise Failure(mask.text(str(error))) from error
 
 
 async def _run(settings: Settings, lane: Lane) -> None:
     from prometheus_client import CollectorRegistry
 
     from freshline.compose import build_worker
+    from freshline.process import introduce
     from freshline.status import serve_status
 
     registry = CollectorRegistry()
+    introduce(registry)
     async with build_worker(settings, lane.value, registry) as worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):

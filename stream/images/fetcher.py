@@ -56,6 +56,7 @@ class ImageFetcher:
         self._attempts = settings.attempts
         self._health = health or Health()
         self._hosts = Hosts(_host_settings(settings))
+        self._health.add_queue(self._hosts.are_queued)
         self._downloader = Downloader(_download_settings(settings), self._hosts)
         self._files = FileReader(settings.root, settings.max_bytes, settings.timeout_seconds, settings.connections)
         self._own_room = asyncio.Semaphore(settings.connections)

@@ -39,6 +39,11 @@ class Host:
         """Nobody visits it."""
         return self._busy == 0
 
+    @property
+    def is_queued(self) -> bool:
+        """Somebody waits for a turn."""
+        return bool(self._waiting)
+
     @asynccontextmanager
     async def visit(self, url: str) -> AsyncIterator[Visit]:
         """The host's turn for one attempt at `url`; what is raised inside says how the host is.

@@ -63,6 +63,10 @@ class Hosts:
                 async with self._strangers:
                     yield visit
 
+    def are_queued(self) -> bool:
+        """Whether a visit waits for its turn anywhere."""
+        return self._strangers.locked() or any(host.is_queued for host in self._hosts.values())
+
     def most_are_ill(self) -> bool:
         """Whether more than half of the hosts tried lately are ill, and so probably our own way out.
 

@@ -25,6 +25,7 @@ from stream.limits import LimitSettings, TooManyDeadLetters
 from stream.metrics import Metrics
 from stream.pipeline import Pipeline, PipelineSettings, milliseconds
 from stream.stages import Stages, StageSettings
+from stream.trail import Followed
 from tests.factories import (
     NOW,
     VIEW,
@@ -57,6 +58,7 @@ class Line:
     retries: FakeRetries = field(default_factory=FakeRetries)
     health: Health = field(default_factory=Health)
     limits: LimitSettings = field(default_factory=LimitSettings)
+    followed: Followed = field(default_factory=Followed)
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)
 
     async def open(self, exits: AsyncExitStack) -> Line:
@@ -71,7 +73,7 @@ class Line:
             health=self.health,
         )
         await exits.enter_async_context(stages)
-        settings = PipelineSettings(VIEW, self.lane, self.versions, "1.2.3", limits=self.limits)
+        settings = PipelineSettings(VIEW, self.lane, self.versions, "1.2.3", limits=self.limits, followed=self.followed)
         self.pipeline = await exits.enter_async_context(
             Pipeline(settings, stages, self.letters, self.retries, metrics, clock=lambda: NOW)
         )
