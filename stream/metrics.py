@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -40,6 +40,8 @@ class Metrics:
             buckets=_FRESHNESS,
             registry=registry,
         )
+        # A child is kept: to look it up costs as much as to count, and an event has six and more of these.
+        self._freshness_of = cache(partial(self._freshness.labels, view))
         self._parts = Histogram(
             "freshline_freshness_part_seconds",
             "Where the time from occurred_at to readable went: for each event, its parts add up to its freshness.",
@@ -47,6 +49,7 @@ class Metrics:
             buckets=_PART,
             registry=registry,
         )
+        self._part_of = cache(self._parts.labels)
         self._missed = Counter(
             "freshline_freshness_missed",
             "Accepted live events that did not become readable within the promise.",
@@ -87,9 +90,9 @@ class Metrics:
 
     def fresh(self, lane: str, event_type: str, seconds: float, parts: Mapping[str, float]) -> None:
         """An event of this lane became readable `seconds` after it occurred; a parked one counts where it came from."""
-        self._freshness.labels(self._view, lane, event_type).observe(seconds)
+        self._freshness_of(lane, event_type).observe(seconds)
         for part, spent in parts.items():
-            self._parts.labels(lane, part).observe(spent)
+            self._part_of(lane, part).observe(spent)
         if self._watcher is not None:
             self._watcher.fresh(event_type, seconds, parts)
 
