@@ -60,6 +60,7 @@ class Settings(BaseSettings):
 
     retry_delay_seconds: Annotated[float, Field(gt=0)] = 60.0
     retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
+    freshness_goal_seconds: Annotated[float, Field(gt=0)] = 10.0
     dead_letter_run: Annotated[int, Field(ge=1)] = 100
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
