@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pytest
 
-from tests.harness import freshline
+from tests.harness import FRESHLINE
 
 pytestmark = pytest.mark.usefixtures("stack_tools")
 
 
 def test_it_measures_steady_load_its_parts_and_what_an_outage_leaves() -> None:
     small = ["--seconds", "5", "--outage", "3", "--rate", "30", "--burst", "300", "--workers", "2"]
-    done = freshline("bench", "freshness", *small, "--json", env={})
+    done = subprocess.run(
+        [FRESHLINE, "bench", "freshness", *small, "--json"],
+        env=os.environ | {"FRESHLINE_SESSION_TIMEOUT_SECONDS": "6"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)
     steady, parts, outage = figures["steady"], figures["parts"], figures["outage"]
