@@ -60,7 +60,7 @@ class FreshnessReport:
     seconds: float
     steady: Freshness
     resolution_seconds: float
-    """The longest time between two looks: each freshness is at most that much too long."""
+    """The longest time from one look to the end of the next: each freshness is at most that much too long."""
     parts: Mapping[str, Quantiles]
     goal_seconds: float
     outage: Outage

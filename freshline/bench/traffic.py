@@ -28,7 +28,7 @@ class Sighting(NamedTuple):
 
     @property
     def freshness(self) -> float:
-        """Seconds until it was seen: at most as much too long as the time between two looks."""
+        """Seconds until it was seen."""
         return self.seen - self.occurred
 
 
@@ -52,7 +52,7 @@ class Traffic:
         self._waiting: dict[str, float] = {}
         self.sightings: list[Sighting] = []
         self.longest_gap = 0.0
-        """Between two looks, since it was last set to 0."""
+        """From the start of one look to the end of the next: no freshness is more too long."""
 
     @property
     def waiting(self) -> int:
@@ -76,10 +76,10 @@ class Traffic:
             publish_due()
             time.sleep(max(0.0, min(next_look - time.monotonic(), 1 / per_second)))
             if (now := time.monotonic()) >= next_look:
-                self.longest_gap = max(self.longest_gap, now - looked)
                 self._look(publish_due)
-                looked = now
-                next_look = max(now + PERIOD_SECONDS, now + (time.monotonic() - now) / MOST_OF_A_CORE)
+                done = time.monotonic()
+                self.longest_gap = max(self.longest_gap, done - looked)
+                looked, next_look = now, now + max(PERIOD_SECONDS, (done - now) / MOST_OF_A_CORE)
         return (self._number - first) / (time.monotonic() - began)
 
     def drain(self, check: Callable[[], None]) -> None:
