@@ -27,7 +27,7 @@ from stream.freshness import PARTS
 from stream.publisher import Publisher, PublisherSettings
 
 DRAWN = 100
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 240.0
 """To begin again and to end; and ten times the outage, to work off what it left."""
 
 Say = Callable[[str], None]

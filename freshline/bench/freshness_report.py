@@ -89,8 +89,8 @@ class FreshnessReport:
             "",
             table,
             "",
-            f"workers killed for {outage.seconds:.0f} s: {outage.backlog:,} events wait, the first is found "
-            f"{outage.first_seconds:.1f} s after the restart",
+            f"workers killed for {outage.seconds:.0f} s: {outage.backlog:,} events wait; "
+            f"{outage.first_seconds:.1f} s to the first one found",
             f"worked off at {outage.worked_off_per_second:,.0f} events/s, {outage.ratio:.2f} times the arrivals; "
             f"caught up after {outage.caught_up_seconds:.0f} s",
             f"freshness under {self.goal_seconds:g} s again after {outage.under_goal_seconds:.0f} s "
