@@ -61,6 +61,7 @@ class Settings(BaseSettings):
 
     retry_delay_seconds: Annotated[float, Field(gt=0)] = 60.0
     retry_budget_hours: Annotated[float, Field(gt=0)] = 24.0
+    freshness_goal_seconds: Annotated[float, Field(gt=0)] = 10.0
     dead_letter_run: Annotated[int, Field(ge=1)] = 100
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
@@ -74,7 +75,6 @@ class Settings(BaseSettings):
     canary_images: Annotated[str | None, Field(pattern=r"^(file:///|https?://[^/])")] = None
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """0: no metrics endpoint."""
-    freshness_goal_seconds: Annotated[float, Field(gt=0)] = 10.0
     monitor_interval_seconds: Annotated[float, Field(ge=0.5)] = 15.0
     monitor_port: Annotated[int, Field(ge=0, le=65535)] = 8090
     """0: no pages."""

@@ -27,6 +27,11 @@ class Reason(StrEnum):
     IMAGE_UNAVAILABLE = "image_unavailable"
     INTERNAL = "internal"
 
+    @property
+    def passing(self) -> bool:
+        """Whether it is no fault of the event's: the same event may pass later. A live event lost to it is a miss."""
+        return self in (Reason.IMAGE_UNAVAILABLE, Reason.INTERNAL)
+
 
 class DeadLetter(BaseModel):
     """The value of a record on the dead-letter topic. Bytes are base64.

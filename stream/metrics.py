@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Protocol, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from stream.health import Health, Part
 
 _FRESHNESS = (0.1, 0.25, 0.5, 1, 2, 3, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 2700, 3600, 5400, 7200, 14400)
+_PART = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, *_FRESHNESS)
 _STAGE = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 _FILL = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1)
 
@@ -23,8 +24,8 @@ class Watcher(Protocol):
     def settled(self, outcome: str) -> None:
         """An event is done."""
 
-    def fresh(self, event_type: str, seconds: float) -> None:
-        """An event became readable `seconds` after it occurred."""
+    def fresh(self, event_type: str, seconds: float, parts: Mapping[str, float]) -> None:
+        """An event became readable `seconds` after it occurred, which its parts add up to."""
 
 
 class Metrics:
@@ -39,6 +40,24 @@ class Metrics:
             buckets=_FRESHNESS,
             registry=registry,
         )
+        # A child is kept: to look it up costs as much as to count, and an event has six and more of these.
+        self._freshness_of = cache(partial(self._freshness.labels, view))
+        self._parts = Histogram(
+            "freshline_freshness_part_seconds",
+            "Where the time from occurred_at to readable went: for each event, its parts add up to its freshness.",
+            ["lane", "part"],
+            buckets=_PART,
+            registry=registry,
+        )
+        self._part_of = cache(self._parts.labels)
+        self._missed = Counter(
+            "freshline_freshness_missed",
+            "Accepted live events that did not become readable within the promise.",
+            ["view", "lane", "why"],
+            registry=registry,
+        )
+        for why in ("late", "parked_past", "dead_lettered"):
+            self._missed.labels(view, "live", why)  # at 0 from the start: else the first one is no increase
         self._events = Counter(
             "freshline_events", "Events settled, by what became of them.", ["lane", "outcome"], registry=registry
         )
@@ -73,11 +92,17 @@ class Metrics:
         if self._watcher is not None:
             self._watcher.settled(outcome)
 
-    def fresh(self, lane: str, event_type: str, seconds: float) -> None:
+    def fresh(self, lane: str, event_type: str, seconds: float, parts: Mapping[str, float]) -> None:
         """An event of this lane became readable `seconds` after it occurred; a parked one counts where it came from."""
-        self._freshness.labels(self._view, lane, event_type).observe(max(0.0, seconds))
+        self._freshness_of(lane, event_type).observe(seconds)
+        for part, spent in parts.items():
+            self._part_of(lane, part).observe(spent)
         if self._watcher is not None:
-            self._watcher.fresh(event_type, seconds)
+            self._watcher.fresh(event_type, seconds, parts)
+
+    def missed(self, why: str) -> None:
+        """An accepted live event did not become readable in time."""
+        self._missed.labels(self._view, "live", why).inc()
 
     def dead_lettered(self, reason: str) -> None:
         """Count a dead letter."""

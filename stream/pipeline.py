@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -23,6 +24,7 @@ from schemas.headers import InvalidHeader
 from schemas.payloads import MAX_ENCODED, FailedImage
 from stream.batching import Turns
 from stream.dead_letters import DeadLetters
+from stream.freshness import Laps, Tally
 from stream.giving_up import GivingUp, Sender, Trouble
 from stream.limits import DeadLetterLimit, LimitSettings, TooManyDeadLetters
 from stream.metrics import Metrics
@@ -55,6 +57,8 @@ class _Job:
     record: Record
     journey: Journey
     change: Change
+    laps: Laps
+    tally: Tally
     trail: Trail
 
 
@@ -116,7 +120,9 @@ class Pipeline:
             raise
         except Exception as error:  # a fault of ours: this record's alone, or the limit will tell
             log.exception("internal error")
-            return await self._lost(job, Trouble(Reason.INTERNAL, f"{type(error).__name__}: {error}", "process"))
+            outcome = await self._lost(job, Trouble(Reason.INTERNAL, f"{type(error).__name__}: {error}", "process"))
+            job.tally.given_up()
+            return outcome
         self._limit.passed()
         return outcome
 
@@ -124,8 +130,10 @@ class Pipeline:
         journey = read_journey(record, self._settings.lane)
         appended = journey.source.timestamp_ms
         event = read_event(record.key, record.value, appended, self._settings.versions, self._clock())
+        laps = Laps(event, journey, lambda: self._clock().timestamp())
+        tally = Tally(self._metrics, event, journey, laps)
         change = Change(event, journey.source.offset, force=journey.force)
-        return _Job(record, journey, change, self._trail(event, journey))
+        return _Job(record, journey, change, laps, tally, self._trail(event, journey))
 
     def _trail(self, event: Event, journey: Journey) -> Trail:
         followed = event.product_id in self._settings.followed
@@ -141,6 +149,8 @@ class Pipeline:
 
     async def _product(self, jobs: Sequence[_Job]) -> list[str]:
         """All waiting events of one product: the newest is done, the others are only reported."""
+        for job in jobs:
+            job.laps.end("turn")
         if len(jobs) == 1:
             return [await self._change(jobs[0])]
         winner, actions = elect([job.change for job in jobs])
@@ -154,20 +164,22 @@ class Pipeline:
         follow(job.trail)  # its turn may be one that another event began
         with step("decide"):
             plan = await self._stages.decide(job.change)
+        job.laps.end("decide")
         note("planned", action=plan.action.value, images=len(plan.to_encode))
         if plan.action in DROPS:
             return await self._dropped(job, plan.action)
-        encoded, failures = await self._encode(plan)
+        encoded, failures = await self._encode(plan, job.laps)
         failed = [FailedImage(url=failure.image.url, reason=failure.reason) for failure in failures]
         point = compose(plan, encoded, failed, self._clock())
         with step("write"):
             written = await self._stages.write(point)
+        job.laps.end("write")
         if written is Written.OVERTAKEN and not (failures and await self._is_incomplete(job.change)):
             return Action.STALE
+        job.tally.counted |= written is Written.OVERTAKEN or _was_readable(plan)
         readable = not failures or len(failures) < len(job.change.event.images)
-        if readable and not _was_readable(plan):
-            age = self._clock() - job.change.event.occurred_at
-            self._metrics.fresh(job.journey.lane, job.change.event.type, age.total_seconds())
+        if readable:
+            job.tally.readable()
         unfinished = await self._report(job, failures) if failures else None
         if unfinished == "parked" or not readable:
             return unfinished or "dead_lettered"
@@ -180,11 +192,11 @@ class Pipeline:
         """
         return (await self._stages.decide(change)).action not in DROPS
 
-    async def _encode(self, plan: Plan) -> tuple[dict[Image, Encoded], list[ImageFailure]]:
+    async def _encode(self, plan: Plan, laps: Laps) -> tuple[dict[Image, Encoded], list[ImageFailure]]:
         if not plan.to_encode:
             return {}, []
-        force = plan.change.force
-        results = await asyncio.gather(*(self._stages.image(image, force=force) for image in plan.to_encode))
+        had = partial(self._stages.image, force=plan.change.force, ended=laps.end)
+        results = await asyncio.gather(*map(had, plan.to_encode))
         encoded: dict[Image, Encoded] = {}
         failures: list[ImageFailure] = []
         for image, result in zip(plan.to_encode, results, strict=True):
@@ -209,12 +221,15 @@ class Pipeline:
         passing = [failure for failure in failures if failure.passing] if self._has_budget(job.journey) else []
         if passing:
             first_seen = job.journey.first_seen_ms or milliseconds(self._clock())
-            await self._retries.park(job.record, job.journey, first_seen)
+            job.tally.parked()
+            await self._retries.park(job.record, replace(job.journey, counted=job.tally.counted), first_seen)
             log.info("parked", attempts=job.journey.attempts + 1, detail="; ".join(each.message for each in passing))
         lasting = [failure for failure in failures if failure not in passing]
         if lasting:
             message = "; ".join(failure.message for failure in lasting)
             await self._lost(job, Trouble(lasting[0].reason, message, lasting[0].stage))
+            if any(failure.passing for failure in lasting):
+                job.tally.given_up()
         return "parked" if passing else "dead_lettered"
 
     def _has_budget(self, journey: Journey) -> bool:

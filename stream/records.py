@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.headers import ATTEMPTS, FIRST_SEEN, FORCE, LANE, VIEW, Source, number, text
+from schemas.headers import ATTEMPTS, BULK, COUNTED, FIRST_SEEN, FORCE, LANE, VIEW, Source, number, text
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Journey:
 
     source: Source
     lane: str = "live"
-    """Where its freshness counts: `live`, or `replay`."""
+    """Where its freshness counts: `live`, or `replay` for what is sent again or imported."""
     view: str | None = None
     """The only view that it is meant for; None for all."""
     force: bool = False
@@ -35,6 +35,8 @@ class Journey:
     """How often it was tried before."""
     first_seen_ms: int | None = None
     """When it met trouble for the first time; None if it never did."""
+    counted: bool = False
+    """Whether an earlier attempt counted its freshness or its miss."""
 
 
 def read_journey(record: Record, lane: str) -> Journey:
@@ -44,7 +46,8 @@ def read_journey(record: Record, lane: str) -> Journey:
         InvalidHeader: they don't.
     """
     if lane == "live":
-        return Journey(Source(record.partition, record.offset, record.timestamp_ms))
+        source = Source(record.partition, record.offset, record.timestamp_ms)
+        return Journey(source, lane="replay" if BULK in record.headers else "live")
     headers = record.headers
     return Journey(
         Source.read(headers),
@@ -53,4 +56,5 @@ def read_journey(record: Record, lane: str) -> Journey:
         force=FORCE in headers,
         attempts=number(headers, ATTEMPTS, 0),
         first_seen_ms=number(headers, FIRST_SEEN) if FIRST_SEEN in headers else None,
+        counted=COUNTED in headers,
     )

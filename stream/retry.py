@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from schemas.headers import ATTEMPTS, FIRST_SEEN, FORCE, LANE, VIEW
+from schemas.headers import ATTEMPTS, COUNTED, FIRST_SEEN, FORCE, LANE, VIEW
 from stream.outbox import Outbox
 from stream.records import Journey, Record
 
@@ -44,6 +44,8 @@ class KafkaRetries:
         }
         if journey.force:
             headers[FORCE] = b"1"
+        if journey.counted:
+            headers[COUNTED] = b"1"
         await self._outbox.send(self._topic, key=record.key, value=record.value, headers=headers)
 
 

@@ -38,6 +38,8 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
+Ended = Callable[[Literal["fetch", "decode", "encode"]], None]
+
 
 @dataclass(frozen=True)
 class StageSettings:
@@ -73,7 +75,7 @@ class ImageFailure:
     @property
     def passing(self) -> bool:
         """Whether it may be had later."""
-        return self.reason is Reason.IMAGE_UNAVAILABLE
+        return self.reason.passing
 
 
 class Stages:
@@ -119,23 +121,27 @@ class Stages:
         """What the change asks for, with the stored vectors if the new point may keep some."""
         return await self._decider.submit(change)
 
-    async def image(self, image: Image, *, force: bool = False) -> Encoded | ImageFailure:
-        """Fetch, decode and encode one picture; with `force`, even if its vector is known."""
+    async def image(
+        self, image: Image, *, force: bool = False, ended: Ended = lambda _: None
+    ) -> Encoded | ImageFailure:
+        """Fetch, decode and encode one picture; with `force`, even if its vector is known. `ended` hears of each."""
         known = None if force else self._reuse.known(image)
         try:
             with self._metrics.stage("fetch"), step("fetch", url=image.url):
                 fetched = await self._fetcher.fetch(image, self._slots, known)
         except FetchError as error:
             return ImageFailure(image, error.reason, str(error), "fetch")
+        finally:
+            ended("fetch")
         if fetched.unchanged and known:
             self._slots.release()
             return Encoded(fetched.digest, known.vector)
-        return await self._encoded(image, fetched, force)
+        return await self._encoded(image, fetched, force, ended)
 
-    async def _encoded(self, image: Image, fetched: Fetched, force: bool) -> Encoded | ImageFailure:
+    async def _encoded(self, image: Image, fetched: Fetched, force: bool, ended: Ended) -> Encoded | ImageFailure:
         try:
             vector = None if force else self._reuse.vector(fetched.digest)
-            pixels = None if vector is not None else await self._pixels(fetched)
+            pixels = None if vector is not None else await self._pixels(fetched, ended)
         finally:
             self._slots.release()
         if isinstance(pixels, ImageError):
@@ -146,14 +152,16 @@ class Stages:
                     vector = await self._batcher.encode(pixels)
             finally:
                 self._decoded.release()
+            ended("encode")
         assert vector is not None
         self._reuse.keep(image.url, fetched, vector)
         return Encoded(fetched.digest, vector)
 
-    async def _pixels(self, fetched: Fetched) -> Pixels | ImageError:
+    async def _pixels(self, fetched: Fetched, ended: Ended) -> Pixels | ImageError:
         """Decoded, with a place among those that wait for the encoder."""
         with self._metrics.stage("decode"), step("decode"):
             pixels = await self._decoder.submit(fetched.data)
+        ended("decode")
         if isinstance(pixels, ImageError):
             return pixels
         if isinstance(pixels, Exception):

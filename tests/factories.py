@@ -136,7 +136,7 @@ def record(value: bytes | Event | None, *, offset: int = 0, **changes: Any) -> R
         "offset": offset,
         "key": key,
         "value": value.to_json() if isinstance(value, Event) else value,
-        "timestamp_ms": 1_780_000_000_000,
+        "timestamp_ms": round(NOW.timestamp() * 1000) - 1000,
     }
     return Record(**(fields | changes))
 

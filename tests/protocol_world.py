@@ -36,7 +36,7 @@ from stream.metrics import Metrics
 from stream.offsets import Partition
 from stream.pipeline import Pipeline, PipelineSettings, milliseconds
 from stream.records import Journey, Record
-from stream.stages import ImageFailure, Stages, StageSettings
+from stream.stages import Ended, ImageFailure, Stages, StageSettings
 from tests.factories import DIMENSION, NOW, FakeEncoder, FakeFetcher, digest, event, rounded, vector
 
 LANES = {
@@ -85,8 +85,10 @@ class PlayedStages(Stages):
         )
         self._world = world
 
-    async def image(self, image: Image, *, force: bool = False) -> Encoded | ImageFailure:
-        del force
+    async def image(
+        self, image: Image, *, force: bool = False, ended: Ended = lambda _: None
+    ) -> Encoded | ImageFailure:
+        del force, ended
         await linger(self._world.chance)
         name = image.url[-1]
         state = self._world.hosts.get(name, "ok")

@@ -13,27 +13,21 @@ import numpy as np
 from qdrant_client import QdrantClient
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.hosts_report import Freshness, HostsReport
+from freshline.bench.installation import install, settings_of
 from freshline.bench.picture_hosts import PictureHosts
-from freshline.bench.together import RunningWorker, Sample, await_members, watch, worker, workers
+from freshline.bench.together import RunningWorker, await_members, rate_of, watch, worker, workers
 from freshline.bench.workload import draw
-from freshline.parts import make_view, opened_store
-from freshline.settings import Settings
-from indexer.collections import view_name
+from freshline.parts import opened_store
 from infra.local.stack import LocalStack
 from schemas.events import Event, Image, Product
 from schemas.payloads import Payload
-from stream.admin import ensure_topics
 from stream.publisher import Publisher, PublisherSettings
 
 DRAWN = 100
-PARTITIONS = 12
 RETRY_DELAY_SECONDS = 10
 COMPLETE_SECONDS = 300
-WARM, END = 0.25, 0.85
-"""The part of the events over which the capacity is measured: before, workers start; after, one is done first."""
 
 Say = Callable[[str], None]
 Seen = Callable[[float], None]
@@ -69,14 +63,13 @@ class HostsBench:
         own = {"TOPIC_PREFIX": "hosts.", "ALIAS": "hosts", "LOG_LEVEL": "warning"}
         own |= {"IMAGE_ALLOW_NETWORKS": "127.0.0.0/8", "RETRY_DELAY_SECONDS": str(RETRY_DELAY_SECONDS)}
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
-        env = {key.removeprefix("FRESHLINE_").lower(): value for key, value in self._env.items()}
-        self._settings = Settings(**env)  # type: ignore[arg-type]  # read from text, as from the environment
+        self._settings = settings_of(self._env)
 
     def run(self, seen: Seen) -> HostsReport:
         """Measure everything; `seen` is told how many events the workers have settled."""
         self._say(f"drawing {DRAWN} pictures")
         pictures = [path.read_bytes() for path in draw(self._folder, DRAWN).pictures]
-        view = self._install()
+        view = install(self._settings)
         with (
             PictureHosts(self._plan.hosts, pictures) as hosts,
             workers(self._env, self._folder, self._plan.workers) as live,
@@ -93,7 +86,7 @@ class HostsBench:
         with self._publisher() as publisher:
             for number in range(plan.burst):
                 publisher.publish(_listed(number, hosts))
-        capacity = _rate(idle + watch(live, [], plan.burst, seen), plan.burst)
+        capacity = rate_of(idle + watch(live, [], plan.burst, seen), plan.burst)
         self._say(f"one host hangs, {plan.load * capacity:.0f} events/s")
         hosts.hang(0)
         numbers = range(plan.burst, plan.burst + round(plan.load * capacity * plan.seconds))
@@ -127,13 +120,6 @@ class HostsBench:
     def _publisher(self) -> Publisher:
         return Publisher(PublisherSettings(self._settings.kafka(), self._settings.topics))
 
-    def _install(self) -> str:
-        ensure_topics(self._settings.kafka(), self._settings.topics.specs(), partitions=PARTITIONS, replication=1)
-        manifest = load_bundle(self._settings.bundle_path).manifest
-        with opened_store(self._settings) as store:
-            store.run_sync(lambda client: make_view(client, self._settings, manifest))
-        return view_name(self._settings.alias, manifest.space, 1)
-
     def _read(self, view: str, numbers: range) -> dict[int, Payload]:
         with opened_store(self._settings) as store:
             found = store.run_sync(lambda client: dict(_scroll(client, view)))
@@ -165,16 +151,6 @@ def _listed(number: int, hosts: PictureHosts) -> Event:
         occurred_at=datetime.now(UTC),
         product=product,
     )
-
-
-def _rate(samples: Sequence[Sample], events: int) -> float:
-    first, last = (_when(samples, share * events) for share in (WARM, END))
-    start, end = samples[min(first, last - 1)], samples[last]  # a short burst is over from one to the next
-    return (end.events - start.events) / end.use.since(start.use).wall
-
-
-def _when(samples: Sequence[Sample], events: float) -> int:
-    return next(index for index, sample in enumerate(samples) if sample.events >= events)
 
 
 def _scroll(client: QdrantClient, view: str) -> Iterator[tuple[int, Payload]]:

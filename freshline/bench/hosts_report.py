@@ -11,7 +11,7 @@ from rich.table import Table
 
 @dataclass(frozen=True)
 class Freshness:
-    """Seconds from an event's `occurred_at` to its point's `indexed_at`, over so many products."""
+    """Seconds from an event's `occurred_at` until its product is there, over so many products."""
 
     products: int
     p50: float

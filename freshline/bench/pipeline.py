@@ -15,20 +15,19 @@ import uvloop
 from prometheus_client import CollectorRegistry
 from qdrant_client import QdrantClient, models
 
-from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder, available_cores
 from freshline.bench.alone import Costs, Parts, consume_cost, stage_costs
+from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import Meter, Use
 from freshline.bench.report import Memory, PipelineReport, Rate
 from freshline.bench.together import Sample, await_members, watch, workers
 from freshline.bench.workload import Workload, draw
-from freshline.parts import load_encoder, make_view, opened_store
+from freshline.parts import load_encoder, opened_store
 from freshline.settings import Settings
 from indexer.collections import view_name
 from indexer.decide import Change
 from infra.local.stack import LocalStack
 from schemas.events import Event
-from stream.admin import ensure_topics
 from stream.health import Health
 from stream.images.fetcher import ImageFetcher
 from stream.metrics import Metrics
@@ -39,7 +38,6 @@ from stream.worker import WorkerSettings
 DRAWN = 100
 ALONE = 2000
 """Events that each stage alone is measured with."""
-PARTITIONS = 12
 WARM_UP = 0.1
 UPSERT_BATCH = 256
 UPSERT_ROUNDS = 3
@@ -166,12 +164,8 @@ class PipelineBench:
 
     def _installed(self, name: str) -> Settings:
         """An installation of its own: topics, view and alias."""
-        env = {key.removeprefix("FRESHLINE_").lower(): value for key, value in self._environment(name).items()}
-        settings = Settings(**env)  # type: ignore[arg-type]  # read from text, as from the environment
-        ensure_topics(settings.kafka(), settings.topics.specs(), partitions=PARTITIONS, replication=1)
-        manifest = load_bundle(settings.bundle_path).manifest
-        with opened_store(settings) as store:
-            store.run_sync(lambda client: make_view(client, settings, manifest))
+        settings = settings_of(self._environment(name))
+        install(settings)
         return settings
 
     def _environment(self, name: str) -> dict[str, str]:

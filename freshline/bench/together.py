@@ -27,6 +27,8 @@ PERIOD_SECONDS = 0.5
 START_SECONDS = 60
 STOP_SECONDS = 30
 TIMEOUT_SECONDS = 10
+WARM, END = 0.25, 0.85
+"""The part of the events over which the capacity is measured: before, workers start; after, one is done first."""
 
 
 class WorkerEnded(RuntimeError):
@@ -57,6 +59,11 @@ class RunningWorker:
     port: int
     log: Path
 
+    @property
+    def records(self) -> Path:
+        """Where it writes of every event, if it is watched."""
+        return self.log.with_suffix(".jsonl")
+
     def check(self) -> None:
         """Raise WorkerEnded if it ended by itself."""
         if self.process.poll() is not None:
@@ -75,10 +82,16 @@ class RunningWorker:
 
 
 @contextmanager
-def workers(env: Mapping[str, str], folder: Path, count: int) -> Iterator[list[RunningWorker]]:
-    """So many workers with these settings, that log into the folder, each on a core of its own; stopped at the end."""
+def workers(
+    env: Mapping[str, str], folder: Path, count: int, *, watched: bool = False
+) -> Iterator[list[RunningWorker]]:
+    """So many workers with these settings, that log into the folder, each on a core of its own; stopped at the end.
+
+    With `watched` they write there what they know of every event, too.
+    """
     with ExitStack() as stack:
-        running = [stack.enter_context(worker(env, folder / f"worker-{number}.log")) for number in range(count)]
+        logs = [folder / f"worker-{number}.log" for number in range(count)]
+        running = [stack.enter_context(worker(env, log, watched=watched)) for log in logs]
         cores = psutil.Process().cpu_affinity() or []
         for number, each in enumerate(running if count > 1 else []):
             psutil.Process(each.process.pid).cpu_affinity([cores[number % len(cores)]])
@@ -86,10 +99,11 @@ def workers(env: Mapping[str, str], folder: Path, count: int) -> Iterator[list[R
 
 
 @contextmanager
-def worker(env: Mapping[str, str], log: Path, lane: str = "live") -> Iterator[RunningWorker]:
-    """One worker with these settings, stopped at the end."""
+def worker(env: Mapping[str, str], log: Path, lane: str = "live", *, watched: bool = False) -> Iterator[RunningWorker]:
+    """One worker with these settings, stopped at the end; a live one may be watched."""
     port = _free_port()
-    command = [sys.executable, "-m", "freshline", "worker", "--lane", lane]
+    plain, records = ["freshline", "worker", "--lane", lane], str(log.with_suffix(".jsonl"))
+    command = [sys.executable, "-m", *(["freshline.bench.watched", records] if watched else plain)]
     whole = os.environ | dict(env) | {"FRESHLINE_METRICS_PORT": str(port)}
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=whole, stdout=output, stderr=output)  # noqa: S603 (our own)
@@ -119,6 +133,17 @@ def watch(
         seen(samples[-1].events)
         time.sleep(PERIOD_SECONDS)
     return samples
+
+
+def rate_of(samples: Sequence[Sample], events: int) -> float:
+    """Events a second, while so many were worked off as fast as it goes."""
+    first, last = (_when(samples, share * events) for share in (WARM, END))
+    start, end = samples[min(first, last - 1)], samples[last]  # a short burst is over from one to the next
+    return (end.events - start.events) / end.use.since(start.use).wall
+
+
+def _when(samples: Sequence[Sample], events: float) -> int:
+    return next(index for index, sample in enumerate(samples) if sample.events >= events)
 
 
 def await_members(kafka: KafkaSettings, group: str, running: Sequence[RunningWorker]) -> None:

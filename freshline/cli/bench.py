@@ -18,6 +18,7 @@ from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
     from freshline.bench.encoder_report import EncoderReport
+    from freshline.bench.freshness_report import FreshnessReport
     from freshline.bench.hosts_report import HostsReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
@@ -97,6 +98,29 @@ def hosts(
 
 
 @app.command()
+def freshness(
+    seconds: Annotated[float, typer.Option(min=1, help="How long the load is steady.")] = 300,
+    outage: Annotated[float, typer.Option(min=1, help="Seconds without a worker, under the same load.")] = 120,
+    rate: Annotated[float | None, typer.Option(min=1, help="Events/s.", show_default="half of the capacity")] = None,
+    burst: Annotated[int, typer.Option(min=200, help="Events that the capacity is measured with.")] = 4000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how soon new products can be found at half of the machine's capacity, and after all workers were killed.
+
+    Example: freshline bench freshness --seconds 60 --outage 30
+    """
+    from encoders.session import available_cores
+    from freshline.bench.freshness import FreshnessBench, FreshnessPlan
+
+    plan = FreshnessPlan(seconds, outage, rate, burst=burst, workers=workers or available_cores())
+    with _bench(round(plan.seconds + plan.outage)) as bench:
+        report = FreshnessBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
+@app.command()
 def encoder(
     model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
     pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
@@ -136,7 +160,9 @@ def encoder(
     _print(EncoderReport(machine(plan.cores), BATCH, rounds, cases, memory), as_json=as_json)
 
 
-def _print(report: PipelineReport | WriteReport | HostsReport | EncoderReport, *, as_json: bool) -> None:
+def _print(
+    report: PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport, *, as_json: bool
+) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))
     else:

@@ -14,6 +14,7 @@ from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
     from freshline.settings import Settings
+    from stream.metrics import Watcher
 
 
 class Lane(StrEnum):
@@ -45,12 +46,13 @@ def worker(lane: Annotated[Lane, typer.Option(help="Which topic to consume.")] =
     mask = configure(settings.log_format, settings.log_level, settings.secrets())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings, lane))
+            runner.run(run(settings, lane))
     except (BundleError, EncoderError, ViewError, WorkerFailed) as error:
         raise Failure(mask.text(str(error))) from error
 
 
-async def _run(settings: Settings, lane: Lane) -> None:
+async def run(settings: Settings, lane: Lane, watcher: Watcher | None = None) -> None:
+    """Work until stopped; the watcher is told of every event."""
     from prometheus_client import CollectorRegistry
 
     from freshline.compose import build_worker
@@ -59,7 +61,7 @@ async def _run(settings: Settings, lane: Lane) -> None:
 
     registry = CollectorRegistry()
     introduce(registry)
-    async with build_worker(settings, lane.value, registry) as worker:
+    async with build_worker(settings, lane.value, registry, watcher=watcher) as worker:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, worker.stop)

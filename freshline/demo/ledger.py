@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 PATIENCE_SECONDS = 60
 
@@ -24,7 +24,7 @@ class Ledger:
         self.outcomes[outcome] += 1
         self._changed.set()
 
-    def fresh(self, event_type: str, seconds: float) -> None:
+    def fresh(self, event_type: str, seconds: float, parts: Mapping[str, float]) -> None:
         """An event became readable."""
         self.freshness.append(seconds)
 

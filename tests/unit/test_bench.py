@@ -12,12 +12,15 @@ from rich.console import Console
 
 from freshline.bench.encoder_report import LABELS as LABELS_OF_ENCODER
 from freshline.bench.encoder_report import OURS, PEERS, EncoderCase, EncoderReport
+from freshline.bench.freshness import Spans, judge, quantiles
+from freshline.bench.freshness_report import FreshnessReport, Quantiles
 from freshline.bench.hosts_report import Freshness, HostsReport
 from freshline.bench.meters import Meter, Use
 from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
 from freshline.bench.soak import memory_of
 from freshline.bench.together import Sample
+from freshline.bench.traffic import Sighting
 from freshline.bench.workload import Workload
 from freshline.bench.write_report import LABELS, WriteCase, WriteReport
 
@@ -178,3 +181,51 @@ def test_the_table_of_the_encoder_names_every_way_and_model(encoded: EncoderRepo
     assert max(map(len, lines)) <= 80
     assert any(line.split() == ["fastembed,", "batches", "10", "10.00", "150.00"] for line in lines)
     assert any(line.split() == ["PyTorch", "eager,", "batches", "50", "2.00", "30.00"] for line in lines)
+
+
+def test_a_backlog_is_worked_off_from_the_first_that_is_found_until_the_goal_is_kept_again() -> None:
+    """One event a second from 0 to 20; the workers are back at 10; from 14 on two are found each second."""
+    sightings = [Sighting(float(number), max(14 + number / 2, number + 0.5)) for number in range(28)]
+
+    outage = judge(sightings, Spans(outage=10, restarted=10, caught_up=20), arriving=1.0, goal=4.0)
+
+    assert (outage.backlog, outage.first_seconds, outage.caught_up_seconds) == (10, 4, 10)
+    assert (outage.worked_off_per_second, outage.ratio) == (2, 2)
+    assert outage.under_goal_seconds == 13.5  # the one of 19, found at 23.5
+    assert outage.slowest == 14
+
+
+def test_parts_are_read_from_where_the_steady_load_began(tmp_path: Path) -> None:
+    records = tmp_path / "worker.jsonl"
+    before = json.dumps({"waiting": 100.0}) + "\n"
+    records.write_text(before + "".join(json.dumps({"waiting": n / 100, "write": 1.0}) + "\n" for n in range(101)))
+
+    found = quantiles([(records, len(before))])
+    assert found["write"] == Quantiles(101, 1.0, 1.0)
+    assert found["waiting"].events == 101
+    assert found["waiting"].p50 == pytest.approx(0.5)
+    assert found["waiting"].p99 == pytest.approx(0.99)
+
+
+def test_the_report_of_freshness_fits_a_terminal_and_says_what_is_wanted_of_it() -> None:
+    outage = judge([Sighting(0, 14), Sighting(1, 15), Sighting(2, 15)], Spans(10, 10, 16), arriving=0.5, goal=10)
+    report = FreshnessReport(
+        machine="x86_64, 2 cores, Python 3.11.7",
+        bundle="freshline-drawn@2.4",
+        workers=2,
+        capacity_per_second=602.0,
+        per_second=301.0,
+        seconds=300,
+        steady=Freshness(90_300, 0.25, 0.75, 1.5),
+        resolution_seconds=0.06,
+        parts={"fetch": Quantiles(90_300, 0.01, 0.02)},
+        goal_seconds=10.0,
+        outage=outage,
+    )
+    screen = Console(file=io.StringIO(), width=90, record=True)
+    screen.print(report.table())
+    lines = screen.export_text().splitlines()
+
+    assert ["freshness,", "from", "outside", "90,300", "0.250", "0.750", "1.500"] in [line.split() for line in lines]
+    assert any("worked off at 1 events/s, 2.00 times the arrivals" in line for line in lines)
+    assert json.loads(json.dumps(report.figures()))["outage"]["ratio"] == pytest.approx(2)
