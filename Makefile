@@ -7,7 +7,7 @@ DEMO_STAMP := $(if $(wildcard $(STAMP)),$(STAMP),.venv/.installed-demo)
 STACK ?= embedded
 ARGS ?=
 
-.PHONY: demo install test unit model-test memory-test chaos lint types contracts format schemas screenshots constraints tools clean
+.PHONY: demo install test unit model-test memory-test chaos lint types contracts format schemas metrics dashboards screenshots constraints tools clean
 .DEFAULT_GOAL := test
 
 install: $(STAMP)
@@ -70,6 +70,12 @@ format: install
 
 schemas: install
 	$(BIN)/python -m schemas.export
+
+metrics: install
+	$(BIN)/python -m freshline.metrics_doc > docs/metrics.md
+
+dashboards: install
+	$(BIN)/python -m infra.grafana.export
 
 screenshots: install
 	FRESHLINE_SCREENSHOTS=1 $(BIN)/pytest tests/integration/test_page.py tests/integration/test_ops_page.py

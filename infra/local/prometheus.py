@@ -11,6 +11,7 @@ from infra.local.parts import Part, http_ok
 from infra.local.ports import HOST
 
 RULES = Path(infra.__file__).parent / "prometheus"
+ROUTES = Path(infra.__file__).parent / "alertmanager" / "alertmanager.yml"
 HOW_TO_GET = "apt-get install prometheus prometheus-alertmanager"
 
 
@@ -83,7 +84,7 @@ class Alertmanager(Part):
 
     def prepare(self) -> None:
         """Write its config."""
-        self._config.write_text(json.dumps({"route": {"receiver": "page"}, "receivers": [{"name": "page"}]}))
+        shutil.copyfile(ROUTES, self._config)
 
     def command(self) -> list[str]:
         """The binary with its flags; an empty cluster address, as it listens on all interfaces otherwise."""

@@ -14,3 +14,6 @@ QDRANT_BINARY_SHA256 = "8019db3c315d27fe663d639a6cdc6f60dff2ae903312daea492b159b
 # These come from the system's packages: the versions are Debian 12's, which the stack is tested with.
 PROMETHEUS_VERSION = "2.42.0"
 ALERTMANAGER_VERSION = "0.25.0"
+
+# In the compose file only, and not tried here: no registry of packages has Grafana.
+GRAFANA_VERSION = "12.1.0"

@@ -22,6 +22,7 @@ def test_versions_are_those_of_the_local_stack() -> None:
         "qdrant": f"qdrant/qdrant:v{versions.QDRANT_VERSION}",
         "prometheus": f"prom/prometheus:v{versions.PROMETHEUS_VERSION}",
         "alertmanager": f"prom/alertmanager:v{versions.ALERTMANAGER_VERSION}",
+        "grafana": f"grafana/grafana:{versions.GRAFANA_VERSION}",
     }
 
 
@@ -58,7 +59,16 @@ def test_data_is_in_a_named_volume(service: Service) -> None:
 
 def test_prometheus_is_a_profile() -> None:
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
-    assert profiles == {"kafka": [], "qdrant": [], "prometheus": ["prometheus"], "alertmanager": ["prometheus"]}
+    assert profiles == {"kafka": [], "qdrant": []} | {
+        name: ["prometheus"] for name in ("prometheus", "alertmanager", "grafana")
+    }
+
+
+def test_the_files_that_are_mounted_are_there() -> None:
+    mounts = [volume.split(":")[0] for service in SERVICES.values() for volume in service["volumes"]]
+    folders = [Path(infra.__file__).parent / mount for mount in mounts if mount.startswith("./")]
+    assert len(folders) == 4
+    assert all(any(folder.iterdir()) for folder in folders)
 
 
 def test_inline_configs_are_yaml_and_used() -> None:

@@ -35,4 +35,9 @@ def test_the_wheel_holds_the_shipped_bundle_and_the_schemas(tmp_path: Path) -> N
     shipped = ("bundle.json", "image.fp32.onnx", "text.fp32.onnx", "tokenizer.json", "MODEL_CARD.md")
     assert {f"encoders/shipped/{name}" for name in shipped} <= names
     assert {"schemas/event.schema.json", "freshline/py.typed"} <= names
+    assert {
+        "infra/prometheus/alerts.yml",
+        "infra/prometheus/recording.yml",
+        "infra/alertmanager/alertmanager.yml",
+    } <= names
     assert not [name for name in names if name.startswith("tests/")]

@@ -1,0 +1,1 @@
+"""Dashboards, written by `make dashboards` from what `contents.py` says of them."""
