@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from schemas.headers import ATTEMPTS, FIRST_SEEN, FORCE, LANE, VIEW, Source, number, text
+from schemas.headers import ATTEMPTS, BULK, FIRST_SEEN, FORCE, LANE, VIEW, Source, number, text
 
 
 @dataclass(frozen=True)
@@ -40,11 +40,14 @@ class Journey:
 def read_journey(record: Record, lane: str) -> Journey:
     """On the live lane a record is in its own place, whatever a header says; elsewhere its headers name that place.
 
+    An import's event counts as replayed in every lane.
+
     Raises:
         InvalidHeader: they don't.
     """
     if lane == "live":
-        return Journey(Source(record.partition, record.offset, record.timestamp_ms))
+        counts_as = "replay" if BULK in record.headers else "live"
+        return Journey(Source(record.partition, record.offset, record.timestamp_ms), lane=counts_as)
     headers = record.headers
     return Journey(
         Source.read(headers),
