@@ -102,7 +102,7 @@ def _send(sender: Sender, lines: Iterator[Line], console: Console, brokers: str)
         sender.send(lines)
     except PublishError as error:
         raise Failure(f"Kafka at {brokers}: {error}; {stopped()}") from error
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError):  # confluent_kafka's flush makes the second of the first
         with suppress(PublishError):
             sender.settle(5.0)
         console.print(stopped())
