@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry
@@ -16,7 +18,9 @@ from freshline.parts import load_encoder, opened_store
 from freshline.settings import Settings
 from indexer.collections import ViewError, resolve_view
 from indexer.store import Store, is_outage
+from stream.backlog import GroupReader
 from stream.dead_letters import KafkaDeadLetters
+from stream.diversion import KafkaDiversion
 from stream.health import Health
 from stream.images.fetcher import ImageFetcher
 from stream.limits import LimitSettings
@@ -24,10 +28,12 @@ from stream.metrics import Metrics, Watcher
 from stream.outbox import Outbox
 from stream.pipeline import Pipeline, PipelineSettings
 from stream.retry import KafkaRetries
+from stream.serving import Serving
 from stream.stages import Stages, StageSettings
 from stream.sweeper import Sweeper
 from stream.trail import Followed
 from stream.worker import Worker, WorkerSettings
+from stream.yielding import Yielding, YieldSettings
 
 log = structlog.get_logger(__name__)
 
@@ -65,16 +71,36 @@ async def build_worker(
         )
         dead_letters = KafkaDeadLetters(outbox, settings.topics.dead_letters)
         retries = KafkaRetries(outbox, settings.topics.retry, view)
-        pipeline = Pipeline(_purpose(settings, view, lane), stages, dead_letters, retries, metrics)
+        serving = Serving(opened, settings.alias)
+        await serving.ask()
+        diversion = KafkaDiversion(outbox, settings.topics.replay, view, serving) if lane == "live" else None
+        pipeline = Pipeline(_purpose(settings, view, lane), stages, dead_letters, retries, metrics, diversion=diversion)
         worker = Worker(_worker_settings(settings, view, lane), pipeline, health)
         metrics.watch(health, lambda: worker.in_flight, worker.is_stuck)
+        yielding = _yielding(settings, view, lane, serving, worker)
+        metrics.watch_yielding(lambda: yielding.paused, lambda: yielding.limit)
         log.info("worker", lane=lane, view=view, bundle=encoder.bundle.manifest.name, device=settings.device)
         async with stages:
-            sweeping = asyncio.create_task(Sweeper(opened, view, settings.tombstone_retention).run())
-            try:
+            sweeper = Sweeper(opened, view, settings.tombstone_retention)
+            async with _beside(sweeper.run(), serving.run(), yielding.run()):
                 yield worker
-            finally:
-                sweeping.cancel()
+
+
+@asynccontextmanager
+async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """What goes on for as long as the context lasts."""
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+
+
+def _yielding(settings: Settings, view: str, lane: str, serving: Serving, worker: Worker) -> Yielding:
+    purpose = YieldSettings(view, lane, settings.max_in_flight, settings.yield_seconds, settings.yield_niceness)
+    reader = GroupReader(settings.kafka(), settings.topics.events)
+    return Yielding(purpose, serving, reader, partial(settings.group, lane="live"), worker.allow)
 
 
 def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:

@@ -3,19 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
-from prometheus_client import CollectorRegistry, Metric, ProcessCollector
+from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.registry import Collector
 
+from freshline.canary.metrics import CanaryMetrics
+from freshline.process import introduce
 from search.metrics import SearchMetrics
 from stream.metrics import Metrics
+from stream.monitor.collector import MonitorCollector, failures
+from stream.monitor.pending import LaneFacts
+from stream.monitor.state import OpsState
+
+
+class _Nothing:
+    """What a monitor knows at its start."""
+
+    facts: ClassVar[dict[str, list[LaneFacts]]] = {}
+    last_success_seconds = 0.0
+
+    def state(self) -> OpsState:
+        return OpsState(at_ms=0, version="", goal_seconds=1)
+
+
+def _monitor(registry: CollectorRegistry) -> None:
+    registry.register(MonitorCollector(_Nothing()))
+    failures(registry)
+    CanaryMetrics(registry)
+
 
 PROCESSES: dict[str, Callable[[CollectorRegistry], object]] = {
     "`freshline worker`": lambda registry: Metrics(registry, view="", lane=""),
     "`freshline serve`": SearchMetrics,
-    "Every process": lambda registry: ProcessCollector(registry=registry),
+    "`freshline monitor`": _monitor,
+    "Every process": introduce,
 }
 """What puts a process's metrics into a registry."""
 

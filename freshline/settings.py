@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     dead_letter_share: Annotated[float, Field(gt=0, le=1)] = 0.5
 
     max_in_flight: Annotated[int, Field(ge=1)] = 384
+    yield_seconds: Annotated[float, Field(ge=0)] = 2.0
+    """0: never yield."""
+    yield_niceness: Annotated[int, Field(ge=0, le=19)] = 10
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
 

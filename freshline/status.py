@@ -17,12 +17,15 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 class Page(NamedTuple):
     """What a path of one's own answers."""
 
-    content_type: str
     body: bytes
+    headers: Mapping[str, str]
+    """Its `Content-Type` among them."""
 
 
-Routes = Mapping[str, Callable[[], Page]]
-"""By path, what makes its page, in any thread."""
+JSON = {"Content-Type": "application/json", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+
+Routes = Mapping[str, Callable[[str], Page | None]]
+"""By path, what makes its page, in any thread; a path that ends in `/` is told what follows it. None: not found."""
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -66,19 +69,24 @@ def serve_status(
             return _json(
                 respond, "503 Service Unavailable" if away else "200 OK", {"ready": not away, "waits_for": away}
             )
-        if path in routes:
-            return _answer(respond, "200 OK", routes[path]())
+        if page := _page(routes, path):
+            return _answer(respond, "200 OK", page)
         return _json(respond, "404 Not Found", {"title": "Not Found", "status": 404})
 
     server = make_server(host, port, answer, server_class=_Server, handler_class=_Quiet)
     Thread(target=server.serve_forever, name="status", daemon=True).start()
 
 
+def _page(routes: Routes, path: str) -> Page | None:
+    folder, _, name = path.rpartition("/")
+    make = routes.get(path) or routes.get(f"{folder}/")
+    return make(name) if make else None
+
+
 def _json(respond: StartResponse, status: str, body: object) -> Iterable[bytes]:
-    return _answer(respond, status, Page("application/json", json.dumps(body).encode()))
+    return _answer(respond, status, Page(json.dumps(body).encode(), JSON))
 
 
 def _answer(respond: StartResponse, status: str, page: Page) -> Iterable[bytes]:
-    headers = [("Content-Type", page.content_type), ("Content-Length", str(len(page.body)))]
-    respond(status, [*headers, ("Cache-Control", "no-store"), ("X-Content-Type-Options", "nosniff")])
+    respond(status, [*page.headers.items(), ("Content-Length", str(len(page.body)))])
     return [page.body]

@@ -29,14 +29,19 @@ class Intake:
 
     def __init__(self, process: Callable[[Record], Awaitable[str]], max_in_flight: int) -> None:
         self._process = process
-        self._most = max_in_flight
-        self._resume_at = max_in_flight - max(1, max_in_flight // _RUNS)
         self._room = asyncio.Event()
         self._tasks: dict[asyncio.Task[None], int] = {}  # numbered as they came
         self._accepted = 0
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._closed = False
         self.frontier = Frontier()
+        self.allow(max_in_flight)
+
+    def allow(self, most: int) -> None:
+        """From now on let in while fewer than `most` are in flight; nothing while it is 0."""
+        self._most = most
+        self._resume_at = most - max(1, most // _RUNS)
+        self._room.set()
 
     async def accept(self, record: Record, *, is_current: Callable[[], bool]) -> None:
         """Start work on a record once there is room for it.
@@ -46,7 +51,7 @@ class Intake:
             is_current: asked when there is room: whether the partition is still ours under the assignment that
                 delivered the record. If not, it will be delivered again.
         """
-        while self.in_flight >= self._most:
+        while self.in_flight >= self._most and not self._closed:
             self._room.clear()
             await self._room.wait()
         if self._closed or not is_current():
@@ -109,6 +114,7 @@ class Intake:
     async def close(self, deadline_seconds: float) -> None:
         """Accept nothing more, drain, and cancel what is left."""
         self._closed = True
+        self._room.set()
         if left := await self.drain(deadline_seconds):
             log.warning("drain deadline passed; unfinished events will be delivered again", events=left)
         for task in self._tasks:

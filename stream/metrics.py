@@ -72,6 +72,12 @@ class Metrics:
         )
         self._dead_letters = Counter("freshline_dead_letters", "Records given up on.", ["reason"], registry=registry)
         self._in_flight = Gauge("freshline_in_flight_events", "Events delivered and not settled.", registry=registry)
+        self._yielding = Gauge(
+            "freshline_yielding",
+            "1 while nothing is taken on because the serving view's live lane is behind.",
+            registry=registry,
+        )
+        self._limit = Gauge("freshline_in_flight_limit", "Events in flight at most, at present.", registry=registry)
         self._holding = Gauge(
             "freshline_holding", "1 while the worker holds on because this part is away.", ["part"], registry=registry
         )
@@ -85,6 +91,11 @@ class Metrics:
         self._stuck.set_function(is_stuck)
         for part in get_args(Part):
             self._holding.labels(part).set_function(partial(health.waits_for, part))
+
+    def watch_yielding(self, paused: Callable[[], bool], limit: Callable[[], int]) -> None:
+        """Report what these say whenever somebody asks."""
+        self._yielding.set_function(paused)
+        self._limit.set_function(limit)
 
     def settled(self, outcome: str) -> None:
         """Count an event."""

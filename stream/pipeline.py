@@ -24,6 +24,8 @@ from schemas.headers import InvalidHeader
 from schemas.payloads import MAX_ENCODED, FailedImage
 from stream.batching import Turns
 from stream.dead_letters import DeadLetters
+from stream.diversion import OUTCOME as DIVERTED
+from stream.diversion import Diversion
 from stream.freshness import Laps, Tally
 from stream.giving_up import GivingUp, Sender, Trouble
 from stream.limits import DeadLetterLimit, LimitSettings, TooManyDeadLetters
@@ -77,12 +79,14 @@ class Pipeline:
         retries: Retries,
         metrics: Metrics,
         *,
+        diversion: Diversion | None = None,
         clock: Callable[[], datetime] = _now,
     ) -> None:
         self._settings = settings
         self._stages = stages
         self._retries = retries
         self._metrics = metrics
+        self._diversion = diversion
         self._clock = clock
         self._limit = DeadLetterLimit(settings.limits)
         sender = Sender(settings.view, settings.lane, settings.events_topic, settings.worker_version)
@@ -96,7 +100,7 @@ class Pipeline:
             The outcome, as `freshline_events_total` counts it.
 
         Raises:
-            TooManyDeadLetters, IndexUnusable: something is wrong with us, not with this record.
+            TooManyDeadLetters, IndexUnusable, KafkaException: something is wrong with us, not with this record.
         """
         outcome = await self._process(record)
         self._metrics.settled(outcome)
@@ -104,6 +108,9 @@ class Pipeline:
         return outcome
 
     async def _process(self, record: Record) -> str:
+        if self._diversion is not None and self._diversion.takes(record):
+            await self._diversion.divert(record, read_journey(record, self._settings.lane))
+            return DIVERTED
         try:
             job = self._read(record)
         except InvalidHeader as error:

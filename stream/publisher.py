@@ -86,10 +86,11 @@ class Publisher:
         Raises:
             InvalidEvent: its JSON is larger than the contract allows.
         """
+        event_id = event.event_id  # all that is kept of it while it is queued
 
         def delivered(error: KafkaError | None, _: Message) -> None:
             if error is not None:
-                self._failures.append(f"{event.event_id}: {error.str()}")
+                self._failures.append(f"{event_id}: {error.str()}")
             elif on_delivery is not None:
                 on_delivery()
 

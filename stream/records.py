@@ -42,6 +42,8 @@ class Journey:
 def read_journey(record: Record, lane: str) -> Journey:
     """On the live lane a record is in its own place, whatever a header says; elsewhere its headers name that place.
 
+    An import's event counts as replayed in every lane.
+
     Raises:
         InvalidHeader: they don't.
     """

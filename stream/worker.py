@@ -84,6 +84,10 @@ class Worker:
         """Events delivered and not settled."""
         return self._intake.in_flight
 
+    def allow(self, most: int) -> None:
+        """Take on at most so many events at once from now on; none while it is 0."""
+        self._intake.allow(most)
+
     def stop(self) -> None:
         """Ask `run` to drain, commit and return. For a signal handler."""
         self._stop.set()

@@ -3,8 +3,9 @@
     python tests/protocol_model.py SECONDS [FIRST_SEED]
 
 One partition of catalog.events, three products, five images, two views (A serves; B is rebuilt from the earliest
-offset), the lanes live, retry and replay as separate workers, crashes, zombies that go on writing, compaction, parked
-events, forced replays, bulk events diverted, late and equal versions, duplicates. At rest every point must equal the
+offset; then the alias goes back and forth, and workers learn of it late), the lanes live, retry and replay as separate
+workers, crashes, zombies that go on writing, compaction, parked events, forced replays, bulk events that the view which
+a worker believes to serve diverts for itself, late and equal versions, duplicates. At rest every point must equal the
 event with the highest (version, offset), with the vectors of that event's images and no others. Exits 1 and prints the
 smallest case that it saw if not. Rules change here first, then in `indexer/decide.py`, `compose.py` and `writer.py`.
 """
@@ -43,6 +44,8 @@ class Worker:
         self.position = view.committed[lane]
         self.window: list[Task] = []
         self.zombie = False
+        self.serving = "A"
+        """As it was when the worker last asked."""
 
 
 def rank(point: Point) -> tuple[int, int]:
@@ -65,6 +68,7 @@ class Model:
         self.clock = 0
         self.views: list[View] = []
         self.workers: list[Worker] = []
+        self.serving = "A"
         self.start_view("A")
 
     # --- the world ---
@@ -130,8 +134,8 @@ class Model:
         task["stage"] = "done"
         if task["view"] not in (None, view.name):
             return
-        if event["bulk"] and view.name == "A" and worker.lane == "live":
-            self.topics["replay"].append(self.again(task))
+        if event["bulk"] and view.name == worker.serving and worker.lane == "live":
+            self.topics["replay"].append(self.again(task, view=view.name))
             return
         if stored and held and held > mine:
             if event["version"] < stored["version"] and task["offset"] > held[1]:
@@ -233,6 +237,10 @@ class Model:
             self.replace(worker)
         elif roll < 0.205:
             self.replay()
+        elif roll < 0.215 and len(self.views) == 2:
+            self.serving = "B" if self.serving == "A" else "A"
+        elif roll < 0.225:
+            worker.serving = self.serving
         else:
             self.random.choice([self.consume, self.settle, self.step, self.step, self.step])(worker)
 

@@ -2,8 +2,9 @@
 
 Workers are real pipelines over real views in Qdrant; pictures, dead letters and Kafka are played, in one thread, so
 that a schedule that fails fails again. Products are created, changed, deleted, published twice and in the wrong order;
-the log is compacted; a second view is built from what is left of it; events are parked, replayed, forced and redriven;
-workers die between any two stages, or go on as zombies. `tests/protocol_model.py` is the same as a model of the rules.
+the log is compacted; a second view is built from what is left of it, and the alias goes from one to the other; events
+are parked, replayed, diverted, forced and redriven; workers die between any two stages, or go on as zombies.
+`tests/protocol_model.py` is the same as a model of the rules.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from indexer.points import RANK_FIELDS, read_payload, read_stored
 from indexer.store import Store
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import Event, Image, VersionScheme, read_event
-from schemas.headers import ATTEMPTS, FIRST_SEEN, FORCE, LANE, VIEW, Headers, Source
+from schemas.headers import ATTEMPTS, BULK, FIRST_SEEN, FORCE, LANE, VIEW, Headers, Source
 from schemas.payloads import Payload, revision_of
 from stream.health import Health
 from stream.images.fetcher import ImageFetcher
@@ -138,16 +139,28 @@ class Worker:
         self.lane = lane
         self.position = view.committed[lane]
         self.zombie = False
+        self.serving = VIEWS[0]
+        """As it was when this worker last asked."""
         self._exits = AsyncExitStack()
         self._accepting: asyncio.Task[None] | None = None
 
     async def start(self) -> Worker:
         stages = await self._exits.enter_async_context(PlayedStages(self.world, self.view.name))
         settings = PipelineSettings(self.view.name, self.lane, self.world.scheme, retry_budget=timedelta(hours=1))
-        pipeline = Pipeline(settings, stages, self.view, self.view, self.world.metrics, clock=lambda: NOW)
+        pipeline = Pipeline(
+            settings, stages, self.view, self.view, self.world.metrics, diversion=self, clock=lambda: NOW
+        )
         await self._exits.enter_async_context(pipeline)
         self.intake = Intake(pipeline.process, max_in_flight=4)
         return self
+
+    def takes(self, record: Record) -> bool:
+        return self.lane == "live" and BULK in record.headers and self.serving == self.view.name
+
+    async def divert(self, record: Record, journey: Journey) -> None:
+        await linger(self.world.chance)
+        self.world.operations["divert"] += 1
+        self.world.again("replay", record, journey.source, {VIEW: self.view.name.encode()})
 
     def consume(self) -> None:
         topic = self.world.topics[self.lane]
@@ -198,6 +211,7 @@ class World:
         self.hosts: dict[str, str] = {}
         self.views: list[View] = []
         self.workers: list[Worker] = []
+        self.serving = VIEWS[0]
         self.clock = 0
         self.operations: Counter[str] = Counter()
 
@@ -218,7 +232,9 @@ class World:
         elif not images and self.scheme == "timestamp" and self.chance.random() < 0.5:
             kind, value = "null", None
         self.operations[kind] += 1
-        log.append(Record(*LANES["live"], len(log), product.encode(), value, self.version(self.clock) // 1000))
+        headers: Headers = {BULK: b"1"} if self.chance.random() < 0.2 else {}
+        appended = self.version(self.clock) // 1000
+        log.append(Record(*LANES["live"], len(log), product.encode(), value, appended, headers))
 
     def version(self, number: int) -> int:
         """Whole milliseconds apart where versions are timestamps: null values have no finer ones."""
@@ -254,6 +270,13 @@ class World:
         self.operations["host"] += 1
         self.hosts[self.chance.choice("abcde")] = self.chance.choice(["ok", "ill", "ill", "gone"])
 
+    def switch(self, worker: Worker) -> None:
+        """The alias names a view, the other one perhaps, or a worker learns which."""
+        if self.chance.random() < 0.4:
+            self.serving = self.chance.choice(self.views).name
+        else:
+            worker.serving = self.serving
+
     async def build(self) -> None:
         """Another view, from the earliest offset of each topic."""
         view = View(self, VIEWS[len(self.views)])
@@ -288,6 +311,8 @@ class World:
             await self.replace(worker, crash=roll < 0.26 or len(self.workers) > 10)
         elif roll < 0.75:
             (worker.consume if self.chance.random() < 0.6 else worker.commit)()
+        elif roll < 0.80:
+            self.switch(worker)
         else:
             await linger(self.chance)
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from freshline.bench.encoder_report import EncoderReport
     from freshline.bench.freshness_report import FreshnessReport
     from freshline.bench.hosts_report import HostsReport
+    from freshline.bench.imports_report import ImportReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
@@ -97,6 +98,25 @@ def hosts(
     _print(report, as_json=as_json)
 
 
+@app.command("import")
+def imports(
+    rows: Annotated[int, typer.Option(min=1, help="Of the import, each with a picture.")] = 10_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long live products come in beside it.")] = 60,
+    per_second: Annotated[float, typer.Option(min=0.1, help="Live products.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure how fresh live products stay while an existing catalogue is imported.
+
+    Example: freshline bench import --rows 100000 --seconds 300
+    """
+    from freshline.bench.imports import ImportBench, ImportPlan
+
+    plan = ImportPlan(rows, per_second, seconds)
+    with _bench(rows + round(seconds * per_second)) as bench:
+        report = ImportBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
 @app.command()
 def freshness(
     seconds: Annotated[float, typer.Option(min=1, help="How long the load is steady.")] = 300,
@@ -161,7 +181,9 @@ def encoder(
 
 
 def _print(
-    report: PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport, *, as_json: bool
+    report: PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport,
+    *,
+    as_json: bool,
 ) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))

@@ -21,11 +21,15 @@ def monitor(
 ) -> None:
     """Watch how far each lane of each view is behind, from Kafka's offsets and record times, until SIGTERM or Ctrl-C.
 
-    It needs no worker to be alive. /ops/state.json, /metrics, /healthz and /readyz are at FRESHLINE_MONITOR_PORT.
+    It needs no worker to be alive, and sends a canary product through every view each minute. The page /ops,
+    /ops/state.json, /metrics, /healthz and /readyz are at FRESHLINE_MONITOR_PORT.
     With --once it exits 1 if anything could not be found out.
 
     Example: freshline monitor --once
     """
+    from encoders.bundle import BundleError
+    from encoders.session import EncoderError
+    from freshline.canary.pictures import CanaryError
     from freshline.logs import configure
     from freshline.settings import Settings
     from stream.monitor.positions import MonitorError
@@ -33,11 +37,11 @@ def monitor(
     if as_json and not once:
         raise typer.BadParameter("--json goes with --once")
     settings = Settings()
-    configure(settings.log_format, "error" if once else settings.log_level)
+    mask = configure(settings.log_format, "error" if once else settings.log_level, settings.secrets())
     try:
         state = asyncio.run(_once(settings) if once else _run(settings))
-    except MonitorError as error:
-        raise Failure(str(error)) from error
+    except (MonitorError, CanaryError, BundleError, EncoderError) as error:
+        raise Failure(mask.text(str(error))) from error
     if state is None:
         return
     if as_json:
@@ -60,22 +64,32 @@ async def _once(settings: Settings) -> OpsState:
 
 
 async def _run(settings: Settings) -> None:
-    from prometheus_client import CollectorRegistry, ProcessCollector
+    from prometheus_client import CollectorRegistry
 
+    from freshline.canary.compose import opened_canary
     from freshline.monitoring import opened_monitor, serve_monitor
+    from freshline.process import introduce
 
     registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    with opened_monitor(settings, registry) as monitor:
+    introduce(registry)
+    with (
+        opened_canary(settings, registry) as canary,
+        opened_monitor(settings, registry, canaries=canary.states) as monitor,
+    ):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, monitor.stop)
         if settings.monitor_port:
             try:
-                serve_monitor(settings, registry, monitor)
+                serve_monitor(settings, registry, monitor, canary.image)
             except OSError as error:
                 where = f"{settings.host}:{settings.monitor_port}"
                 raise Failure(f"FRESHLINE_MONITOR_PORT: {where}: {error.strerror}") from error
-        await monitor.run()
+        singing = asyncio.create_task(canary.run())
+        try:
+            await monitor.run()
+        finally:
+            singing.cancel()
+            await asyncio.gather(singing, return_exceptions=True)
 
 
 def _print(state: OpsState) -> None:

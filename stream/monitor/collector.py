@@ -3,21 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stream.monitor.monitor import Monitor
+from stream.monitor.pending import LaneFacts
 from stream.monitor.state import LaneState, OpsState, ViewState
 
 _LANE = ["view", "lane"]
 
 
-class MonitorCollector(Collector):
-    """All of the monitor's metrics but its failures, which are counted as they happen."""
+class Figures(Protocol):
+    """What a monitor knows."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    @property
+    def facts(self) -> Mapping[str, Sequence[LaneFacts]]:
+        """By view, its lanes."""
+
+    @property
+    def last_success_seconds(self) -> float:
+        """When Kafka's figures were last complete, since 1970."""
+
+    def state(self) -> OpsState:
+        """All, as of now."""
+
+
+def failures(registry: CollectorRegistry) -> Counter:
+    """Counted as they happen."""
+    return Counter("freshline_monitor_failures", "Rounds in which a part told not all.", ["part"], registry=registry)
+
+
+class MonitorCollector(Collector):
+    """All of the monitor's metrics but its failures."""
+
+    def __init__(self, monitor: Figures) -> None:
         self._monitor = monitor
 
     def collect(self) -> Iterable[Metric]:

@@ -11,12 +11,13 @@ from types import TracebackType
 from typing import Self
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from indexer.collections import View, list_views
 from indexer.store import Store
 from schemas.topics import Topics
 from stream.kafka import KafkaSettings
+from stream.monitor.collector import failures
 from stream.monitor.history import SPAN_SECONDS, History
 from stream.monitor.lanes import GroupName, Lanes
 from stream.monitor.letters import MOST, LetterCounts, LetterReader
@@ -74,9 +75,7 @@ class Monitor:
         """By view, its lanes as they were seen last."""
         self.last_success_seconds = 0.0
         """When Kafka's figures were last complete, since 1970; 0 before."""
-        self._failures = Counter(
-            "freshline_monitor_failures", "Rounds in which a part told not all.", ["part"], registry=registry
-        )
+        self._failures = failures(registry)
         self._parts: dict[str, Callable[[], None]] = {
             "qdrant": self._see_views,
             "kafka": self._see_lanes,
@@ -114,6 +113,7 @@ class Monitor:
         return OpsState(
             at_ms=now_ms,
             version=self._settings.version,
+            interval_seconds=self._settings.interval_seconds,
             goal_seconds=self._settings.goal_seconds,
             problems=[f"{part}: {problem}" for part, problem in sorted(self._known_problems().items())],
             views=[_view_state(view, facts.get(view.name, []), now_ms) for view in self._views],

@@ -229,3 +229,44 @@ async def test_a_closed_intake_takes_nothing_and_keeps_nobody_waiting(intake: In
         await waiting
         await accept(intake, 4)
     assert work.running == {}
+
+
+async def test_while_nothing_is_allowed_nothing_is_let_in(intake: Intake, work: Work) -> None:
+    await accept(intake, 0)
+    await work.started(0)
+    intake.allow(0)
+    waiting = asyncio.create_task(accept(intake, 1))
+    work.finish(0)
+    done, _ = await asyncio.wait([waiting], timeout=0.01)
+    assert not done
+    assert intake.frontier.committable() == {P0: 1}
+
+    intake.allow(1)
+    await waiting
+    await work.started(1)
+
+
+async def test_fewer_are_let_in_once_fewer_are_allowed(intake: Intake, work: Work) -> None:
+    await accept(intake, 0, 1, 2)
+    await work.started(0, 1, 2)
+    intake.allow(1)
+    waiting = asyncio.create_task(accept(intake, 3))
+    work.finish(0)
+    work.finish(1)
+    done, _ = await asyncio.wait([waiting], timeout=0.01)
+    assert not done
+
+    work.finish(2)
+    await waiting
+    await work.started(3)
+
+
+async def test_closing_keeps_nobody_waiting_while_nothing_is_allowed(intake: Intake, work: Work) -> None:
+    intake.allow(0)
+    waiting = asyncio.create_task(accept(intake, 0))
+    await asyncio.sleep(0)
+    await intake.close(0)
+
+    async with asyncio.timeout(5):
+        await waiting
+    assert work.running == {}

@@ -1,0 +1,1 @@
+"""Rows of an existing catalogue become events."""
