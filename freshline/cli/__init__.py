@@ -15,6 +15,7 @@ from freshline.cli import (
     evaluate,
     export,
     publish,
+    replay,
     search,
     serve,
     setup,
@@ -37,6 +38,7 @@ app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.command()(replay.replay)
 app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
