@@ -19,6 +19,7 @@ from freshline.cli.errors import Failure
 if TYPE_CHECKING:
     from freshline.bench.encoder_report import EncoderReport
     from freshline.bench.hosts_report import HostsReport
+    from freshline.bench.replay_report import ReplayReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
@@ -97,6 +98,25 @@ def hosts(
 
 
 @app.command()
+def replay(
+    events: Annotated[int, typer.Option(min=2000, help="Changes of price, all to be replayed.")] = 1_000_000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a replay of a whole topic of events without new pictures, beside plain upserts.
+
+    Example: freshline bench replay --events 20000
+    """
+    from encoders.session import available_cores
+    from freshline.bench.replay import ReplayBench, ReplayPlan
+
+    plan = ReplayPlan(events, workers or available_cores())
+    with _bench(plan.events) as bench:
+        report = ReplayBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
+@app.command()
 def encoder(
     model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
     pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
@@ -136,7 +156,7 @@ def encoder(
     _print(EncoderReport(machine(plan.cores), BATCH, rounds, cases, memory), as_json=as_json)
 
 
-def _print(report: PipelineReport | WriteReport | HostsReport | EncoderReport, *, as_json: bool) -> None:
+def _print(report: PipelineReport | WriteReport | HostsReport | EncoderReport | ReplayReport, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))
     else:
