@@ -76,10 +76,10 @@ class TopicReader:
             while ends:
                 messages = self._consumer.consume(_BATCH, timeout=0.2)
                 if messages:
-                    heard = time.monotonic()
+                    yield from self._within(messages, ends)
+                    heard = time.monotonic()  # after the caller has had its time with them
                 elif time.monotonic() - heard > PATIENCE_SECONDS:
                     raise ReadingError(f"topic {topic}: nothing read for {PATIENCE_SECONDS:g} s")
-                yield from self._within(messages, ends)
         finally:
             with suppress(RuntimeError):  # closed already
                 self._consumer.unassign()

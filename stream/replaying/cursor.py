@@ -22,6 +22,7 @@ from schemas.topics import Topics
 from stream.admin import admin_client
 from stream.kafka import KafkaSettings
 from stream.reconcile.reading import Spans
+from stream.replaying.outside import is_passing
 from stream.replaying.selection import Selection
 from stream.replaying.tally import Counts
 
@@ -244,7 +245,7 @@ def _members(admin: AdminClient, group: str) -> list[str]:
     try:
         found = admin.describe_consumer_groups([group], request_timeout=TIMEOUT_SECONDS)[group].result()
     except KafkaException as error:
-        if error.args[0].retriable():
+        if is_passing(error):
             raise
         return []  # how newer brokers say that there is no such group
     return [str(member.client_id) for member in found.members]

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from pydantic import ValidationError
 
@@ -26,6 +26,27 @@ from stream.replaying.tally import Look
 TIMEOUT_SECONDS = 30.0
 
 log = logging.getLogger("librdkafka")
+
+
+_PASSING = frozenset(
+    {
+        KafkaError._TRANSPORT,
+        KafkaError._TIMED_OUT,
+        KafkaError._ALL_BROKERS_DOWN,
+        KafkaError._WAIT_COORD,
+        KafkaError.REQUEST_TIMED_OUT,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+    }
+)
+
+
+def is_passing(error: BaseException) -> bool:
+    """Whether Kafka is away, or finding its leaders, so that the same request may succeed later."""
+    return isinstance(error, KafkaException) and error.args[0].code() in _PASSING
 
 
 class Lane:
@@ -50,8 +71,10 @@ class Lane:
         future = self._admin.describe_consumer_groups([self._group], request_timeout=TIMEOUT_SECONDS)[self._group]
         try:
             return len(future.result().members)
-        except KafkaException:  # how newer brokers say that there is no such group
-            return 0
+        except KafkaException as error:
+            if is_passing(error):
+                raise
+            return 0  # how newer brokers say that there is no such group
 
     def __enter__(self) -> Self:
         return self

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TypeVar
 
-from confluent_kafka import KafkaException
 from tenacity import Retrying, retry_if_exception, stop_after_delay, wait_exponential_jitter
 
 from indexer.store import is_outage
 from stream.replaying.cursor import ReplayError
 from stream.replaying.feeds import BATCH, Batch, Feed
-from stream.replaying.outside import Lane, News
+from stream.replaying.outside import Lane, News, is_passing
 from stream.replaying.tally import Counts, Expected, Look, outcome
 from stream.resend import Resender
 
@@ -162,7 +161,8 @@ class Replay:
     def _judge(self, done: list[_Sent]) -> None:
         events = [each for sent in done for each in sent.expected]
         waiting = (each for sent in (*done, *self._window) for each in sent.expected)
-        self._outside.news.read({each.place for each in waiting})
+        awaited = {each.place for each in waiting}
+        _patiently(lambda: self._outside.news.read(awaited))
         after = self._looks([each.change.event.product_id for each in events if each.change])
         letters, parked = self._outside.news.letters, self._outside.news.parked
         self.counts = self.counts.plus(
@@ -176,7 +176,8 @@ class Replay:
                 for each in events
             )
         )
-        self._feed.settled(dict(chain.from_iterable(sent.position.items() for sent in done)), self.counts)
+        position = dict(chain.from_iterable(sent.position.items() for sent in done))
+        _patiently(lambda: self._feed.settled(position, self.counts))
         self._progress(self.counts)
 
     def _looks(self, products: Sequence[str]) -> dict[str, Look]:
@@ -207,4 +208,4 @@ def _patiently(call: Callable[[], T]) -> T:
 
 
 def _may_pass(error: BaseException) -> bool:
-    return is_outage(error) or (isinstance(error, KafkaException) and bool(error.args[0].retriable()))
+    return is_outage(error) or is_passing(error)
