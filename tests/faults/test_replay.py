@@ -48,8 +48,8 @@ def _view_of(shop: Installation, *, kills: int, chance: random.Random) -> dict[s
     wipe(shop)
     topic = shop.settings.topics.replay
     for _ in range(kills):
-        until = _sent(shop, topic) + chance.randint(1, EVENTS // KILLS)
-        command = [FRESHLINE, "replay", "--all", "--name", "killed", "--outstanding", "50", "--rate", "100"]
+        until = _sent(shop, topic) + chance.randint(1, EVENTS // (3 * KILLS))
+        command = [FRESHLINE, "replay", "--all", "--name", "killed", "--outstanding", "50", "--rate", "50"]
         process = subprocess.Popen(command, env=os.environ | shop.env, stderr=subprocess.DEVNULL)
         eventually(lambda until=until: _sent(shop, topic) >= until, within=120, what="more to be sent")  # type: ignore[misc]
         assert process.poll() is None, "it was done before it was killed"
