@@ -53,7 +53,7 @@ def redrive_all(
     """
     report = RedriveReport(dry_run)
     rules = Redrivable(settings.topics, settings.tombstone_retention)
-    chosen = _chosen(letters, rules, report, again=again)
+    chosen = chosen_letters(letters, rules, report, again=again)
     if dry_run:
         report.sent = sum(1 for _ in chosen)
         return report
@@ -63,7 +63,10 @@ def redrive_all(
     return report
 
 
-def _chosen(letters: Iterable[Filed], rules: Redrivable, report: RedriveReport, *, again: bool) -> Iterator[Filed]:
+def chosen_letters(
+    letters: Iterable[Filed], rules: Redrivable, report: RedriveReport, *, again: bool
+) -> Iterator[Filed]:
+    """Those that may be sent; the report is told of the others."""
     now = datetime.now(UTC)
     for entry in letters:
         if entry.letter.redriven_at is not None and not again:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from qdrant_client import QdrantClient
 
@@ -52,6 +53,14 @@ def read_stored(
     by_point = {point_id(product_id): product_id for product_id in product_ids}
     found = get(client, view, list(by_point), fields=fields, vectors=vectors)
     return {by_point[each.id]: _stored(each, vectors=vectors) for each in found}
+
+
+def read_indexed_at(client: QdrantClient, view: str, product_ids: Sequence[str]) -> dict[str, datetime]:
+    """When the points of these products were written last; products that the view doesn't know are left out."""
+    ids = list(map(point_id, product_ids))
+    records = client.retrieve(view, ids, with_payload=["product_id", "indexed_at"])
+    payloads = [record.payload for record in records if record.payload]
+    return {each["product_id"]: datetime.fromisoformat(each["indexed_at"]) for each in payloads}
 
 
 def read_payload(client: QdrantClient, view: str, product_id: str) -> Payload | None:

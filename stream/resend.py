@@ -20,6 +20,8 @@ class Resender:
         self._topic = topics.replay
         self._producer = producer(kafka)
         self._failures: list[str] = []
+        self.reached: dict[int, int] = {}
+        """By partition of `catalog.replay`, the offset after the last event that the broker has of this resender."""
 
     def send(
         self,
@@ -63,9 +65,12 @@ class Resender:
         if failures:
             raise PublishError(f"{len(failures)} event(s) not sent again: {'; '.join(failures[:3])}")
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failures.append(error.str())
+            return
+        partition, offset = message.partition() or 0, message.offset() or 0
+        self.reached[partition] = max(offset + 1, self.reached.get(partition, 0))
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ from freshline.cli import (
     export,
     monitor,
     publish,
+    replay,
     search,
     serve,
     setup,
@@ -39,6 +40,7 @@ app.command()(serve.serve)
 app.command()(search.search)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(monitor.monitor)
+app.command()(replay.replay)
 app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(evaluate.evaluate)

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
 
 import typer
 from rich.console import Console
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from freshline.bench.freshness_report import FreshnessReport
     from freshline.bench.hosts_report import HostsReport
     from freshline.bench.imports_report import ImportReport
+    from freshline.bench.replay_report import ReplayReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
@@ -141,6 +142,25 @@ def freshness(
 
 
 @app.command()
+def replay(
+    events: Annotated[int, typer.Option(min=2000, help="Changes of price, all to be replayed.")] = 1_000_000,
+    workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure a replay of a whole topic of events without new pictures, beside plain upserts.
+
+    Example: freshline bench replay --events 20000
+    """
+    from encoders.session import available_cores
+    from freshline.bench.replay import ReplayBench, ReplayPlan
+
+    plan = ReplayPlan(events, workers or available_cores())
+    with _bench(plan.events) as bench:
+        report = ReplayBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
+@app.command()
 def encoder(
     model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
     pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
@@ -180,11 +200,12 @@ def encoder(
     _print(EncoderReport(machine(plan.cores), BATCH, rounds, cases, memory), as_json=as_json)
 
 
-def _print(
-    report: PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport,
-    *,
-    as_json: bool,
-) -> None:
+Report: TypeAlias = (
+    "PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport | ReplayReport"
+)
+
+
+def _print(report: Report, *, as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(report.figures(), indent=2))
     else:

@@ -84,7 +84,7 @@ def read_log(messages: Iterable[Message], ledger: Ledger, scheme: VersionScheme)
 def read_waiting(messages: Iterable[Message], ledger: Ledger, view: str) -> None:
     """Note the events that a lane still has before it for this view."""
     for batch in _batches(messages):
-        ledger.wait(place for message in batch if (place := _source(message, view)))
+        ledger.wait(place for message in batch if (place := source_of(message, view)))
 
 
 def read_letters(messages: Iterable[Message], ledger: Ledger, view: str, topic: str) -> None:
@@ -113,7 +113,8 @@ def _read(message: Message, scheme: VersionScheme) -> tuple[bytes, Winner | int]
     return key, Winner(event.version, offset, message.partition() or 0, event.deleted, marks(event.images))
 
 
-def _source(message: Message, view: str) -> Place | None:
+def source_of(message: Message, view: str) -> Place | None:
+    """Where a parked or replayed event stands in `catalog.events`; None if it is for another view, or doesn't say."""
     headers: dict[str, Any] = dict(message.headers() or ())
     if text(headers, VIEW) not in (None, view):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -55,7 +55,14 @@ class TopicReader:
             for number in self._partitions(topic)
         }
 
-    def read(self, topic: str, spans: Spans) -> Iterator[Message]:
+    def first_since(self, topic: str, timestamp_ms: int) -> dict[int, int]:
+        """By partition, the first offset appended at that time or later; what comes next where there is none."""
+        bounds = self.bounds(topic)
+        asked = [TopicPartition(topic, number, timestamp_ms) for number in bounds]
+        found = self._consumer.offsets_for_times(asked, timeout=PATIENCE_SECONDS)
+        return {each.partition: each.offset if each.offset >= 0 else bounds[each.partition][1] for each in found}
+
+    def read(self, topic: str, spans: Spans) -> Generator[Message]:
         """Every record of the spans that compaction and retention have left, in order within its partition.
 
         Raises:
@@ -69,10 +76,10 @@ class TopicReader:
             while ends:
                 messages = self._consumer.consume(_BATCH, timeout=0.2)
                 if messages:
-                    heard = time.monotonic()
+                    yield from self._within(messages, ends)
+                    heard = time.monotonic()  # after the caller has had its time with them
                 elif time.monotonic() - heard > PATIENCE_SECONDS:
                     raise ReadingError(f"topic {topic}: nothing read for {PATIENCE_SECONDS:g} s")
-                yield from self._within(messages, ends)
         finally:
             with suppress(RuntimeError):  # closed already
                 self._consumer.unassign()

@@ -59,17 +59,33 @@ def repair(
         PublishError: the broker did not take all of them; what it took is safe, and the rest can be sent again.
         ReadingError, KafkaException: see `TopicReader.read`.
     """
-    doomed = chain(ledger.blocking(), ledger.orphans() if delete_orphans else ())
-    gone = Counter(store.run_sync(partial(remove, view=scope.view, seen=seen)) for seen in doomed)
-    spans = ledger.spans()
+    gone = clear(scope, store, ledger, delete_orphans=delete_orphans)
     resent = 0
     with Resender(scope.kafka, scope.topics) as resender:
-        for message in _wanted(reader.read(scope.topics.events, spans), ledger, progress, size(spans)):
+        for message in differing(scope, reader, ledger, progress):
             source = Source(message.partition() or 0, message.offset() or 0, message.timestamp()[1])
             resender.send(message.key(), message.value(), source, view=scope.view)
             resent += 1
-    asked = sum(1 for partition in spans for _ in ledger.offsets(partition))
-    return Repaired(resent, asked - resent, gone[True], gone[False])
+    return Repaired(resent, count(ledger) - resent, gone[True], gone[False])
+
+
+def clear(scope: Scope, store: Store, ledger: Ledger, *, delete_orphans: bool = False) -> Counter[bool]:
+    """Remove points that would have their event taken for done; how many are gone, and how many have changed since."""
+    doomed = chain(ledger.blocking(), ledger.orphans() if delete_orphans else ())
+    return Counter(store.run_sync(partial(remove, view=scope.view, seen=seen)) for seen in doomed)
+
+
+def count(ledger: Ledger) -> int:
+    """How many events are to be sent again."""
+    return sum(1 for partition in ledger.spans() for _ in ledger.offsets(partition))
+
+
+def differing(
+    scope: Scope, reader: TopicReader, ledger: Ledger, progress: Progress = lambda *_: None
+) -> Iterator[Message]:
+    """The events to be sent again, as far as compaction has left them."""
+    spans = ledger.spans()
+    return _wanted(reader.read(scope.topics.events, spans), ledger, progress, size(spans))
 
 
 def _wanted(messages: Iterator[Message], ledger: Ledger, progress: Progress, total: int) -> Iterator[Message]:

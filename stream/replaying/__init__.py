@@ -1,0 +1,1 @@
+"""Replaying events of `catalog.events`: chosen, planned, bounded, resumable, accounted for."""
