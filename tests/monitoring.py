@@ -12,12 +12,16 @@ from tests.harness import FRESHLINE, Installation, free_port
 
 
 class MonitorProcess:
-    """A real `freshline monitor`."""
+    """A real `freshline monitor`, without a canary unless the environment asks for one."""
 
     def __init__(self, shop: Installation, **env: str) -> None:
         self.port = free_port()
         self.log = shop.folder / f"monitor-{self.port}.log"
-        settings = {"FRESHLINE_MONITOR_PORT": str(self.port), "FRESHLINE_MONITOR_INTERVAL_SECONDS": "0.5"}
+        settings = {
+            "FRESHLINE_MONITOR_PORT": str(self.port),
+            "FRESHLINE_MONITOR_INTERVAL_SECONDS": "0.5",
+            "FRESHLINE_CANARY_INTERVAL_SECONDS": "0",
+        }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [FRESHLINE, "monitor"], env=os.environ | shop.env | settings | env, stdout=log, stderr=log

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Gauge, start_http_server
 
-from tests.harness import eventually
+from tests.harness import Installation, draw, eventually, listing
+from tests.monitoring import MonitorProcess
 from tests.prometheus import AlertingPrometheus
 
 VIEW = "shoes-1"
@@ -58,6 +59,26 @@ def test_an_outage_pages_and_its_end_resolves_it(outside: Outside, tmp_path: Pat
         outside.pending.labels(VIEW, "live").set(0)
         prometheus.resolved("FreshnessBurnFast")
         assert prometheus.value(burn) > 14.4, "the long window still remembers, and the short one has resolved it"  # type: ignore[operator]
+
+
+def test_dead_workers_page_by_what_the_real_monitor_sees_until_one_is_back(shop: Installation, tmp_path: Path) -> None:
+    url = draw(tmp_path / "any.jpg", 1)
+    with shop.worker() as worker:
+        shop.publish(listing("before", [url]))
+        eventually(shop.caught_up)
+        worker.kill()
+    monitor = MonitorProcess(shop)
+    try:
+        eventually(monitor.ready, what="the monitor")
+        with AlertingPrometheus([f"127.0.0.1:{monitor.port}"], tmp_path, limits={"promise": 3}) as prometheus:
+            shop.publish(listing("waiting", [url]))
+            assert prometheus.firing("FreshnessBurnFast")["labels"]["view"] == shop.view
+            assert monitor.lane().oldest_pending_seconds > 3
+            with shop.worker():
+                eventually(lambda: monitor.lane().oldest_pending_seconds == 0, within=60)
+                prometheus.resolved("FreshnessBurnFast")
+    finally:
+        monitor.kill()
 
 
 def test_a_monitor_that_dies_is_missed(tmp_path: Path) -> None:

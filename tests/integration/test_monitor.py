@@ -92,6 +92,24 @@ def test_its_pages_and_metrics(shop: Installation, monitor: MonitorProcess, tmp_
     assert monitor.process.wait(20) == 0
 
 
+def test_the_page_and_the_canary(shop: Installation) -> None:
+    monitor = MonitorProcess(shop, FRESHLINE_CANARY_INTERVAL_SECONDS="60")
+    try:
+        eventually(monitor.ready, what="the monitor")
+        status, page = monitor.get("/ops")
+        assert (status, "<title>" in page) == (200, True)
+        with shop.worker():
+            eventually(lambda: monitor.state().canaries)
+            eventually(lambda: all(canary.last_success_ms for canary in monitor.state().canaries), within=90)
+        canary = monitor.state().canaries[0]
+        assert (canary.view, canary.failed_step, "found" in canary.steps) == (shop.view, None, True)
+        assert 'freshline_canary_failures_total{step="found"' in monitor.get("/metrics")[1]
+        monitor.process.send_signal(signal.SIGTERM)
+        assert monitor.process.wait(20) == 0
+    finally:
+        monitor.kill()
+
+
 def test_dead_letters_are_counted_as_they_come(shop: Installation, monitor: MonitorProcess, tmp_path: Path) -> None:
     with shop.worker():
         shop.publish(listing("missing", [(tmp_path / "missing.jpg").as_uri()]))
