@@ -71,7 +71,8 @@ class ReplayBench:
         self._folder = folder
         self._say = say
         self._products = min(plan.events, MOST_PRODUCTS)
-        own = {"TOPIC_PREFIX": "replayed.", "ALIAS": "replayed", "LOG_LEVEL": "warning"}
+        # No live worker is there, so the live lane is behind for good: nobody is to be yielded to.
+        own = {"TOPIC_PREFIX": "replayed.", "ALIAS": "replayed", "LOG_LEVEL": "warning", "YIELD_SECONDS": "0"}
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
         values = {key.removeprefix("FRESHLINE_").lower(): value for key, value in self._env.items()}
         self._settings = Settings(**values)  # type: ignore[arg-type]  # read from text, as from the environment
