@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from functools import cached_property
 
-from confluent_kafka import ConsumerGroupTopicPartitions, IsolationLevel, TopicPartition
+from confluent_kafka import Consumer, IsolationLevel, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, OffsetSpec  # type: ignore[attr-defined]  # its __all__ lacks one
 
 from stream.admin import admin_client
+from stream.commits import observer
 from stream.kafka import KafkaSettings
 
 REMEMBERED_SECONDS = 120.0
@@ -54,9 +54,7 @@ class GroupReader:
         self._kafka = kafka
         self._topic = topic
 
-    @cached_property
-    def _admin(self) -> AdminClient:
-        return admin_client(self._kafka)
+        self._clients: tuple[str, AdminClient, Consumer] | None = None
 
     def read(self, group: str) -> tuple[Offsets, Offsets]:
         """Where the topic's partitions end, and what the group has committed; (ends, committed).
@@ -64,18 +62,33 @@ class GroupReader:
         Raises:
             KafkaException: the broker can't be reached, or refuses.
         """
-        # The commits first: read the other way round, a busy lane would seem to be ahead of its topic.
-        asked = ConsumerGroupTopicPartitions(group)
-        answer = self._admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_SECONDS)[group]
-        found = answer.result().topic_partitions or []
-        committed = {each.partition: each.offset for each in found if each.topic == self._topic}
-        return self._read_ends(), committed
+        try:
+            return self._read(*self._connected(group))
+        except KafkaException:
+            self._drop()  # clients that saw a group's coordinator go find it again after many minutes only
+            raise
 
-    def _read_ends(self) -> Offsets:
-        partitions = self._admin.list_topics(self._topic, timeout=TIMEOUT_SECONDS).topics[self._topic].partitions
+    def _read(self, admin: AdminClient, observing: Consumer) -> tuple[Offsets, Offsets]:
+        partitions = admin.list_topics(self._topic, timeout=TIMEOUT_SECONDS).topics[self._topic].partitions
+        asked = [TopicPartition(self._topic, number) for number in partitions]
+        # The commits first: read the other way round, a busy lane would seem to be ahead of its topic.
+        committed = observing.committed(asked, timeout=TIMEOUT_SECONDS)
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
-        asked = {TopicPartition(self._topic, number): latest for number in partitions}
-        futures = self._admin.list_offsets(
-            asked, isolation_level=IsolationLevel.READ_UNCOMMITTED, request_timeout=TIMEOUT_SECONDS
+        futures = admin.list_offsets(
+            dict.fromkeys(asked, latest),
+            isolation_level=IsolationLevel.READ_UNCOMMITTED,
+            request_timeout=TIMEOUT_SECONDS,
         )
-        return {partition.partition: future.result().offset for partition, future in futures.items()}
+        ends = {partition.partition: future.result().offset for partition, future in futures.items()}
+        return ends, {each.partition: each.offset for each in committed}
+
+    def _connected(self, group: str) -> tuple[AdminClient, Consumer]:
+        if self._clients is None or self._clients[0] != group:
+            self._drop()
+            self._clients = group, admin_client(self._kafka), observer(self._kafka, group)
+        return self._clients[1:]
+
+    def _drop(self) -> None:
+        if self._clients is not None:
+            self._clients[2].close()
+        self._clients = None

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from infra.local.stack import LocalStack
-from tests.harness import Installation
+from tests.harness import Installation, eventually
+from tests.monitoring import MonitorProcess
 
 # Whoever starts the tests in the background of a script has them ignore SIGINT, `nohup` has them ignore SIGHUP, and so
 # do all processes that they start: those are to find them as a terminal gives them.
@@ -64,6 +65,17 @@ def shop(installation: dict[str, str], tmp_path: Path) -> Iterator[Installation]
     opened.setup()
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def monitor(shop: Installation) -> Iterator[MonitorProcess]:
+    """A monitor of `shop`, ready, and killed at the end."""
+    process = MonitorProcess(shop)
+    try:
+        eventually(process.ready, what="the monitor")
+        yield process
+    finally:
+        process.kill()
 
 
 @pytest.fixture(scope="session")

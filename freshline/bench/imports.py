@@ -16,22 +16,19 @@ from pathlib import Path
 import numpy as np
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
-from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.imports_report import ImportReport, Seen
+from freshline.bench.installation import install, settings_of
 from freshline.bench.together import await_members, worker
 from freshline.bench.workload import Workload, draw
-from freshline.parts import make_view, opened_store
-from freshline.settings import Settings
+from freshline.parts import opened_store
 from indexer.points import read_payload
 from infra.local.stack import LocalStack
-from stream.admin import ensure_topics
 from stream.backlog import Backlog, GroupReader
 from stream.publisher import Publisher, PublisherSettings
 
 DRAWN = 100
-PARTITIONS = 12
 LOOK_SECONDS = 0.5
 COMPLETE_SECONDS = 3600
 
@@ -53,14 +50,13 @@ class ImportBench:
         own = {"TOPIC_PREFIX": "import.", "ALIAS": "import", "LOG_LEVEL": "warning", "IMAGE_ROOT": str(folder)}
         own["IMAGE_REUSE_BYTES"] = "0"  # the products share pictures, and each is to be encoded
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
-        env = {key.removeprefix("FRESHLINE_").lower(): value for key, value in self._env.items()}
-        self._settings = Settings(**env)  # type: ignore[arg-type]  # read from text, as from the environment
+        self._settings = settings_of(self._env)
 
     def run(self, seen: Callable[[float], None]) -> ImportReport:
         """Measure; `seen` is told how many products are in the view."""
         self._say(f"drawing {DRAWN} pictures")
         load, live = draw(self._folder, DRAWN), self._live_products()
-        view, file = self._install(), self._table(load)
+        view, file = install(self._settings), self._table(load)
         log = self._folder / "live.log"
         with worker(self._env, log) as first, worker(self._env, self._folder / "replay.log", "replay"):
             self._say("starting the workers")
@@ -82,12 +78,6 @@ class ImportBench:
 
     def _live_products(self) -> range:
         return range(self._plan.rows, self._plan.rows + round(self._plan.per_second * self._plan.seconds))
-
-    def _install(self) -> str:
-        ensure_topics(self._settings.kafka(), self._settings.topics.specs(), partitions=PARTITIONS, replication=1)
-        manifest = load_bundle(self._settings.bundle_path).manifest
-        with opened_store(self._settings) as store:
-            return store.run_sync(lambda client: make_view(client, self._settings, manifest))[0]
 
     def _table(self, load: Workload) -> Path:
         file = self._folder / "import.jsonl"

@@ -21,23 +21,20 @@ import psutil
 
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
+from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes
 from freshline.bench.pipeline import UPSERT_ROUNDS, overwrite
 from freshline.bench.replay_report import ReplayReport
 from freshline.bench.together import RunningWorker, WorkerEnded, await_members, worker
-from freshline.parts import make_view, opened_store
-from freshline.settings import Settings
-from indexer.collections import serving_view
+from freshline.parts import opened_store
 from indexer.compose import Encoded, compose
 from indexer.decide import Change, decide
 from indexer.store import Store
 from indexer.wire import upsert_request
 from infra.local.stack import LocalStack
 from schemas.events import Event, Image, Product
-from stream.admin import ensure_topics
 from stream.publisher import Publisher, PublisherSettings
 
-PARTITIONS = 12
 MOST_PRODUCTS = 100_000
 """More events come in rounds: a product must not come again while it is in flight, or it would be superseded."""
 WRITE_BATCH = 500
@@ -74,16 +71,15 @@ class ReplayBench:
         # No live worker is there, so the live lane is behind for good: nobody is to be yielded to.
         own = {"TOPIC_PREFIX": "replayed.", "ALIAS": "replayed", "LOG_LEVEL": "warning", "YIELD_SECONDS": "0"}
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
-        values = {key.removeprefix("FRESHLINE_").lower(): value for key, value in self._env.items()}
-        self._settings = Settings(**values)  # type: ignore[arg-type]  # read from text, as from the environment
+        self._settings = settings_of(self._env)
 
     def run(self, seen: Seen) -> ReplayReport:
         """Measure; `seen` is told how many events the workers have settled."""
         settings = self._settings
         self._say("writing points, publishing events")
-        ensure_topics(settings.kafka(), settings.topics.specs(), partitions=PARTITIONS, replication=1)
+        view = install(settings)
         with opened_store(settings) as store:
-            view = self._fill(store)
+            self._fill(store, view)
             self._publish()
             self._say("plain upserts")
             upserts = median(store.run_sync(lambda client: overwrite(client, view)) for _ in range(UPSERT_ROUNDS))
@@ -100,19 +96,16 @@ class ReplayBench:
             workers_bytes=_memory(samples, self._plan.events, lambda sample: sample.workers_bytes),
         )
 
-    def _fill(self, store: Store) -> str:
+    def _fill(self, store: Store, view: str) -> None:
         """The products' points, with vectors, as events before those of the topic left them."""
-        manifest = load_bundle(self._settings.bundle_path).manifest
-        view, _ = store.run_sync(lambda client: make_view(client, self._settings, manifest))
-        assert view == store.run_sync(lambda client: serving_view(client, self._settings.alias))
+        dimension = load_bundle(self._settings.bundle_path).manifest.dimension
         chance = np.random.default_rng(0)
         for start in range(0, self._products, WRITE_BATCH):
             numbers = range(start, min(start + WRITE_BATCH, self._products))
-            rows = chance.normal(size=(len(numbers), manifest.dimension)).astype(np.float32)
+            rows = chance.normal(size=(len(numbers), dimension)).astype(np.float32)
             rows /= np.linalg.norm(rows, axis=1, keepdims=True)
             points = [_point(_event(number, 0), row) for number, row in zip(numbers, rows, strict=True)]
             store.run_sync(lambda client, points=points: client.grpc_points.Upsert(upsert_request(view, points)))  # type: ignore[misc]
-        return view
 
     def _publish(self) -> None:
         with Publisher(PublisherSettings(self._settings.kafka(), self._settings.topics)) as publisher:

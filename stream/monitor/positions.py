@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterable, Mapping
 from concurrent.futures import Future
@@ -13,11 +12,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
 from stream.admin import admin_client, read_topics
+from stream.commits import observer
 from stream.kafka import KafkaSettings
 
 TIMEOUT_SECONDS = 5.0
-
-log = logging.getLogger("librdkafka")
 
 
 class MonitorError(RuntimeError):
@@ -119,10 +117,8 @@ class PositionReader:
         return {group: count for group, count in found.items() if count is not None}
 
     def _commits(self, group: str, topic: Topic) -> dict[int, int | None] | None:
-        """By a consumer that never joins: librdkafka crashes where an AdminClient asks while the coordinator moves."""
         if group not in self._consumers:
-            settings = {"group.id": group, "enable.auto.commit": False}
-            self._consumers[group] = Consumer(self._kafka.librdkafka() | settings, logger=log)
+            self._consumers[group] = observer(self._kafka, group)
         asked = [TopicPartition(topic.name, number) for number in topic.partitions]
         try:
             answer = self._consumers[group].committed(asked, timeout=TIMEOUT_SECONDS)

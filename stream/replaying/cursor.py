@@ -11,15 +11,17 @@ import re
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from types import TracebackType
 from typing import Self
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from schemas.topics import Topics
 from stream.admin import admin_client
+from stream.commits import observer
 from stream.kafka import KafkaSettings
 from stream.reconcile.reading import Spans
 from stream.replaying.outside import is_passing
@@ -191,7 +193,10 @@ def running_replays(kafka: KafkaSettings, topics: Topics) -> list[ReplayState]:
     prefix = group_of(topics, "")
     groups = admin.list_consumer_groups(request_timeout=TIMEOUT_SECONDS).result().valid
     names = sorted(each.group_id for each in groups if each.group_id.startswith(prefix))
-    return [state for name in names if (state := _state(admin, name, prefix)) is not None]
+    partitions = admin.list_topics(topics.events, timeout=TIMEOUT_SECONDS).topics[topics.events].partitions
+    places = [TopicPartition(topics.events, number) for number in partitions]
+    states = (_state(kafka, admin, name, prefix, places) for name in names)
+    return [state for state in states if state is not None]
 
 
 def forget(kafka: KafkaSettings, topics: Topics, name: str) -> None:
@@ -213,10 +218,12 @@ def group_of(topics: Topics, name: str) -> str:
     return f"{topics.prefix}replay.{name}"
 
 
-def _state(admin: AdminClient, group: str, prefix: str) -> ReplayState | None:
-    asked = [ConsumerGroupTopicPartitions(group)]
-    future = admin.list_consumer_group_offsets(asked, request_timeout=TIMEOUT_SECONDS)[group]
-    memo = next((memo for each in future.result().topic_partitions or () if (memo := _memo(each))), None)
+def _state(
+    kafka: KafkaSettings, admin: AdminClient, group: str, prefix: str, places: list[TopicPartition]
+) -> ReplayState | None:
+    with closing(observer(kafka, group)) as observing:
+        committed = observing.committed(places, timeout=TIMEOUT_SECONDS)
+    memo = next((memo for each in committed if (memo := _memo(each))), None)
     if memo is None:
         return None
     members = _members(admin, group)

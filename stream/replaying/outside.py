@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from types import TracebackType
 from typing import Any, Self
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 from pydantic import ValidationError
 
@@ -17,6 +17,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.headers import LANE, text
 from schemas.topics import Topics
 from stream.admin import admin_client
+from stream.commits import observer
 from stream.kafka import KafkaSettings
 from stream.reconcile.gather import source_of
 from stream.reconcile.ledger import Place
@@ -54,7 +55,7 @@ class Lane:
 
     def __init__(self, kafka: KafkaSettings, topic: str, group: str) -> None:
         self._group = group
-        self._consumer = Consumer(kafka.librdkafka() | {"group.id": group, "enable.auto.commit": False}, logger=log)
+        self._consumer = observer(kafka, group)
         self._admin = admin_client(kafka)
         self._partitions = [
             TopicPartition(topic, number)

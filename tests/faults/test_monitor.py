@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import pytest
 
 from infra.local.stack import LocalStack
 from tests.harness import Installation, draw, eventually, listing
 from tests.monitoring import MonitorProcess, grew_by_the_clock
-
-
-@pytest.fixture
-def monitor(shop: Installation) -> Iterator[MonitorProcess]:
-    process = MonitorProcess(shop)
-    try:
-        eventually(process.ready, what="the monitor")
-        yield process
-    finally:
-        process.kill()
 
 
 def test_while_kafka_is_away_ages_grow_by_the_clock_and_fall_once_a_worker_is_done(

@@ -29,16 +29,6 @@ from tests.harness import Installation, draw, event, eventually, listing
 from tests.monitoring import MonitorProcess, grew_by_the_clock
 
 
-@pytest.fixture
-def monitor(shop: Installation) -> Iterator[MonitorProcess]:
-    process = MonitorProcess(shop)
-    try:
-        eventually(process.ready, what="the monitor")
-        yield process
-    finally:
-        process.kill()
-
-
 def test_with_every_worker_dead_what_waits_grows_older_second_by_second_until_one_is_back(
     shop: Installation, monitor: MonitorProcess, tmp_path: Path
 ) -> None:
