@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import platform
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -27,6 +29,7 @@ from freshline.bench.peer import PLAIN, USUAL, Way, encoding
 
 BATCH = 32
 _LEAST_COSINE = 0.999
+_LEAST_SECONDS = 1.0
 _METER = Meter(own=True)
 
 
@@ -71,17 +74,30 @@ def run(plan: EncoderPlan, folder: Path, say: Callable[[str], None], done: Calla
         place = folder / str(number)
         place.mkdir()
         tower = image_tower(name, pretrained=False)
-        pictures = draw(plan.pictures, tower.size)
-        with _ways(plan, tower, pictures, place) as ways:
+        drawn = draw(plan.pictures, tower.size)
+        bundle = export_bundle(
+            place / "bundle", name="bench", revision="1", image=tower, images=drawn, variants=["fp32"]
+        )
+        encoder = ImageEncoder(bundle, threads=1)
+        pictures = _enough(drawn, encoder, plan.cores)
+        with _ways(plan, tower, encoder, pictures, place) as ways:
             _check(ways)
             say(f"{name}: encoding")
-            cases.append(EncoderCase(name, tower.size, tower.dimension, plan.pictures, _uses(plan, ways, done)))
+            cases.append(EncoderCase(name, tower.size, tower.dimension, len(pictures), _uses(plan, ways, done)))
     return cases
 
 
 def draw(count: int, size: int) -> list[Pixels]:
     """Drawn products, each uint8 (size, size, 3)."""
     return [np.asarray(photo(random_product(seed), size)) for seed in range(count)]
+
+
+def _enough(drawn: list[Pixels], encoder: ImageEncoder, cores: int) -> list[Pixels]:
+    """The pictures as often as fill `_LEAST_SECONDS`: in a shorter round a first or last batch would weigh too much."""
+    started = time.perf_counter()
+    encoder.encode(np.stack(drawn[:BATCH]))
+    each = (time.perf_counter() - started) / BATCH / cores
+    return drawn * math.ceil(_LEAST_SECONDS / (each * len(drawn)))
 
 
 def _uses(plan: EncoderPlan, ways: dict[str, Way], done: Callable[[], None]) -> dict[str, list[Use]]:
@@ -104,9 +120,10 @@ def _check(ways: dict[str, Way]) -> None:
 
 
 @contextmanager
-def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], folder: Path) -> Iterator[dict[str, Way]]:
-    where = folder / "bundle"
-    bundle = export_bundle(where, name="bench", revision="1", image=tower, images=pictures, variants=["fp32"])
+def _ways(
+    plan: EncoderPlan, tower: ImageTower, encoder: ImageEncoder, pictures: Sequence[Pixels], folder: Path
+) -> Iterator[dict[str, Way]]:
+    bundle = encoder.bundle
     session = onnxruntime.InferenceSession(bundle.image_path("fp32"), providers=["CPUExecutionProvider"])
     feed = session.get_inputs()[0].name
 
@@ -115,7 +132,7 @@ def _ways(plan: EncoderPlan, tower: ImageTower, pictures: Sequence[Pixels], fold
         return vectors
 
     ways: dict[str, Way] = {
-        OURS: partial(_ours, ImageEncoder(bundle, threads=1), pictures, plan.cores),
+        OURS: partial(_ours, encoder, pictures, plan.cores),
         "torch": partial(_batched, partial(_eager, tower), pictures, BATCH),
         "onnxruntime_batches": partial(_batched, plain, pictures, BATCH),
         "onnxruntime_one_by_one": partial(_batched, plain, pictures, 1),

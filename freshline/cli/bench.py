@@ -163,7 +163,9 @@ def replay(
 @app.command()
 def encoder(
     model: Annotated[list[str] | None, typer.Option(help="timm/NAME, open_clip/NAME or freshline/tower.")] = None,
-    pictures: Annotated[int, typer.Option(min=32, help="Pictures, encoded in each round.")] = 128,
+    pictures: Annotated[
+        int, typer.Option(min=32, help="Pictures to draw; a round encodes them once, or as often as takes a second.")
+    ] = 128,
     rounds: Annotated[int, typer.Option(min=1, help="Rounds of all ways.")] = 7,
     soak: Annotated[int, typer.Option(min=0, help="Pictures to encode while memory is watched.")] = 0,
     peer: Annotated[Path | None, typer.Option(help="The Python of an environment with fastembed.")] = None,
