@@ -11,7 +11,7 @@ from encoders.bundle import Bundle, load_bundle
 from encoders.session import ImageEncoder
 from encoders.text import TextEncoder
 from freshline.settings import Settings
-from indexer.collections import ensure_view, point_alias, resolve_view, serving_view, view_name
+from indexer.collections import ViewError, ensure_view, point_alias, resolve_view, serving_view, space_of, view_name
 from indexer.store import Store
 from schemas.bundles import Manifest
 
@@ -26,6 +26,21 @@ def load_encoder(settings: Settings, threads: int | None = None) -> ImageEncoder
     return ImageEncoder(
         load_bundle(settings.bundle_path), device=settings.device, threads=threads, gpu_memory=gpu_memory
     )
+
+
+def bundle_of(settings: Settings, view: str) -> Bundle:
+    """The bundle that a view is of, among those that the settings name.
+
+    Raises:
+        BundleError: one of them is no bundle.
+        ViewError: none of them is of the view's space.
+    """
+    space = space_of(view)
+    for folder in (settings.bundle_path, *settings.bundles):
+        bundle = load_bundle(folder)
+        if bundle.manifest.space == space:
+            return bundle
+    raise ViewError(f"{view} is of the space {space}, and no bundle in FRESHLINE_BUNDLE or FRESHLINE_BUNDLES is")
 
 
 def text_encoder(bundle: Bundle) -> TextEncoder | None:

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     tombstone_retention_days: Annotated[int, Field(ge=1)] = 21
 
     bundle: Path | None = None
+    bundles: Annotated[list[Path], NoDecode, BeforeValidator(_split)] = []
+    """Further ones that views may be of."""
     device: Literal["cpu", "cuda"] = "cpu"
     gpu_memory_mib: Annotated[int, Field(ge=0)] = 0
     """0: no limit."""

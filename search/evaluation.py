@@ -115,7 +115,7 @@ async def evaluate(
 
     async def answer(query: Query) -> Answer:
         async with turns:
-            hits = await _ask(searcher, query)
+            hits = await ask(searcher, query)
         done(1)
         rank = first_rank([hit.product_id for hit in hits], query.products)
         return Answer(query, hits[:_SHOWN], rank, next((held[each] for each in query.products if each in held), None))
@@ -128,7 +128,12 @@ async def evaluate(
     return Evaluation(searcher.bundle, view, [task.result() for task in tasks])
 
 
-async def _ask(searcher: Searcher, query: Query) -> list[Hit]:
+async def ask(searcher: Searcher, query: Query) -> list[Hit]:
+    """What a query finds, the first hundred.
+
+    Raises:
+        EvaluationError: it can't be answered; naming it.
+    """
     image = await asyncio.to_thread(query.image.read_bytes) if query.image else None
     try:
         answer = await searcher.search(SearchRequest(text=query.text, image=image, limit=DEPTH))

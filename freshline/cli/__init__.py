@@ -17,6 +17,7 @@ from freshline.cli import (
     monitor,
     publish,
     replay,
+    rollout,
     search,
     serve,
     setup,
@@ -45,6 +46,7 @@ app.command()(doctor.doctor)
 app.command()(train.train)
 app.command()(evaluate.evaluate)
 app.command()(export.export)
+app.add_typer(rollout.app, name="rollout")
 app.add_typer(stack.app, name="stack")
 app.add_typer(bench.app, name="bench")
 

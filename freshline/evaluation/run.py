@@ -46,19 +46,11 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
         BundleError, EncoderError, ViewError, LabelError, EvaluationError: with what to do about it.
     """
     encoder = ImageEncoder(load_bundle(bundle), device=settings.device)
-    words = text_encoder(encoder.bundle)
     local = where.gallery is not None and not where.server
     store = Store(QdrantSettings(url=LOCAL) if local else settings.qdrant())
     try:
         async with _view(store, encoder, where, report) as view:
-            searcher = Searcher(
-                store,
-                encoder.bundle.manifest,
-                encoder.encode,
-                SearchSettings(view=view, encode_batch=32),
-                SearchMetrics(CollectorRegistry()),
-                encode_text=words.encode if words else None,
-            )
+            searcher = searcher_on(store, encoder, view)
             async with searcher.running():
                 return await evaluate(searcher, queries, done=lambda count: report("asking", count))
     except Exception as error:
@@ -67,6 +59,19 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
         raise
     finally:
         store.close()
+
+
+def searcher_on(store: Store, encoder: ImageEncoder, view: str) -> Searcher:
+    """As shoppers' one, but on one view, and with metrics that nobody sees."""
+    words = text_encoder(encoder.bundle)
+    return Searcher(
+        store,
+        encoder.bundle.manifest,
+        encoder.encode,
+        SearchSettings(view=view, encode_batch=32),
+        SearchMetrics(CollectorRegistry()),
+        encode_text=words.encode if words else None,
+    )
 
 
 @asynccontextmanager
