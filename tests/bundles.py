@@ -22,14 +22,17 @@ def tiny_bundle(
     size: int = 8,
     content: bytes | None = None,
     text: TextFiles | None = None,
+    name: str = "tiny",
+    channels: tuple[int, int, int] = (0, 1, 2),
 ) -> Bundle:
-    """A bundle whose model gives each picture's mean colour, of norm `scale`."""
+    """A bundle whose model gives each picture's mean colour, of norm `scale`; with other `channels`, another space."""
     names = ("pixels", "floats", "mean", "scale", "unit", "vectors")
     pixels, floats, mean, factor, unit, vectors = names
     nodes = [
         helper.make_node("Cast", [pixels], [floats], to=TensorProto.FLOAT),
         helper.make_node("ReduceMean", [floats, "axes"], [mean], keepdims=0),
-        helper.make_node("LpNormalization", [mean], [unit], axis=1, p=2),
+        helper.make_node("Gather", [mean, "channels"], ["ordered"], axis=1),
+        helper.make_node("LpNormalization", ["ordered"], [unit], axis=1, p=2),
         helper.make_node("Mul", [unit, factor], [vectors]),
     ]
     graph = helper.make_graph(
@@ -39,13 +42,14 @@ def tiny_bundle(
         [helper.make_tensor_value_info(vectors, TensorProto.FLOAT, ["n", 3])],
         [
             numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
+            numpy_helper.from_array(np.array(channels, np.int64), "channels"),
             numpy_helper.from_array(np.array(scale, np.float32), factor),
         ],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     return write_bundle(
         folder,
-        name="tiny",
+        name=name,
         revision="1",
         dimension=dimension,
         input_size=8,

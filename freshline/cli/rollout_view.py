@@ -43,12 +43,12 @@ def say_started(
 def print_status(views: Iterable[ViewProgress]) -> None:
     """A row for each view."""
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("view")
+    table.add_column("view", no_wrap=True)
     table.add_column("")
-    for name in ("products", "workers", "oldest pending", "lag", "done in", "disk"):
+    for name in ("products", "workers", "oldest pending", "lag", "done in", "data"):
         table.add_column(name, justify="right")
     for view in views:
-        table.add_row(view.name, view.role, f"{view.products:,}", *_lane(view), _size(view.disk_bytes))
+        table.add_row(view.name, view.role, f"{view.products:,}", *_lane(view), _size(view.data_bytes))
     Console().print(table)
 
 

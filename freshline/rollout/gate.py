@@ -53,7 +53,8 @@ def judge_quality(compared: Compared, limits: Limits) -> list[Check]:
 
 def judge_freshness(building: ViewProgress, serving: ViewProgress, goal_seconds: float, limits: Limits) -> list[Check]:
     """Whether it holds all that the serving view holds, and keeps up."""
-    least = serving.products * (1 - limits.missing)
+    live = building.lane("live")
+    least = serving.products * (1 - limits.missing) - (live.lag_events if live else 0)  # what just came is on its way
     return [
         *(_lane(name, building, serving, goal_seconds) for name in ("live", "retry")),
         Check(

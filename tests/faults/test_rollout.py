@@ -1,0 +1,147 @@
+"""A rollout to another model and back, under searches and changes, with a worker killed: no shopper notices."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from encoders.bundle import Bundle
+from schemas.events import Event
+from tests.bundles import tiny_bundle
+from tests.chaos.judge import files, judge
+from tests.chaos.load import Load
+from tests.chaos.scale import at, seeded
+from tests.chaos.shoppers import Shoppers
+from tests.harness import Installation, eventually, listing
+
+STILL = 40
+PER_SECOND = 20.0
+SETTLED_SECONDS = 10
+"""The goal of freshness: what changed longer ago must be seen."""
+
+
+@pytest.fixture
+def bundles(tmp_path: Path) -> tuple[Bundle, Bundle]:
+    """Two models, of which each sees colours as the other doesn't."""
+    return tiny_bundle(tmp_path / "old"), tiny_bundle(tmp_path / "new", name="other", channels=(2, 0, 1))
+
+
+@pytest.fixture
+def shop(installation: dict[str, str], tmp_path: Path, bundles: tuple[Bundle, Bundle]) -> Iterator[Installation]:
+    old, new = bundles
+    known = {"FRESHLINE_BUNDLE": str(old.folder), "FRESHLINE_BUNDLES": str(new.folder)}
+    shop = Installation(installation | known, tmp_path)
+    shop.setup()
+    yield shop
+    shop.close()
+
+
+def flat(path: Path, colour: tuple[int, int, int]) -> str:
+    """A picture of one colour; its URL."""
+    Image.new("RGB", (16, 16), colour).save(path, "PNG")
+    return path.as_uri()
+
+
+def test_a_rollout_and_its_rollback_disturb_no_shopper(shop: Installation, bundles: tuple[Bundle, Bundle]) -> None:
+    first, (old, new) = shop.view, bundles
+    still = {
+        f"still-{number}": flat(shop.folder / f"still-{number}.png", (250, 6 * number, 10)) for number in range(STILL)
+    }
+    greys = files([flat(shop.folder / f"grey-{number}.png", (number, number, number)) for number in range(100, 160)])
+    shop.publish(*(listing(name, [url]) for name, url in still.items()))
+    _, chance = seeded()
+    missing = (shop.folder / "never.png").as_uri()
+    names = {old.manifest.space: "tiny@1", new.manifest.space: "other@1"}
+    own = {"FRESHLINE_VIEW": "", "FRESHLINE_BUNDLE": str(new.folder)}
+    with (
+        shop.worker(FRESHLINE_VIEW=first) as worker,
+        shop.worker("retry", FRESHLINE_VIEW=first),
+        Load(shop, list(greys), missing, chance, per_second=PER_SECOND) as load,
+        shop.serving() as url,
+    ):
+        load.more(at(100, 2000))
+        eventually(lambda: shop.caught_up() or load.published, what="the first view")
+        shoppers = Shoppers(
+            url, {name: Path(file.removeprefix("file://")).read_bytes() for name, file in still.items()}, names
+        )
+        eventually(lambda: all(shoppers.product(name) for name in still), what="the products that never change")
+        with shoppers.searching():
+            second = _start(shop, new)
+            assert _start(shop, new) == second
+            own["FRESHLINE_VIEW"] = second
+            with shop.worker(**own) as killed:
+                eventually(lambda: killed.metric("freshline_events_total") > STILL, what="the new view's worker")
+            with shop.worker(**own), shop.worker("retry", **own):
+                _run(shop, "status", "--wait", "--missing", "0.05")
+                _switch(shop, shoppers, second)
+                _check(shoppers, load)
+
+                _run(shop, "rollback")
+                shoppers.await_view(first)
+                _check(shoppers, load)
+
+                _switch(shop, shoppers, second)
+                assert "still running (1 live, 1 retry)" in _run(shop, "finish", status=1)
+                worker.stop()
+                load.stop()
+                _finish(shop, first)
+                shoppers.await_view(second)
+                after = Installation(shop.env, shop.folder)
+                eventually(after.caught_up, what="the new view")
+        print(
+            f"{sum(shoppers.answers.values())} searches, {load.published} events, {len(shoppers.wrong)} wrong answers"
+        )
+        assert shoppers.wrong == []
+        verdict = judge(
+            after, load.expected | _listed(after, still), load.letters, pictures=greys | files(list(still.values()))
+        )
+        after.close()
+    assert verdict.wrong == {}
+
+
+def _start(shop: Installation, bundle: Bundle) -> str:
+    said = _run(shop, "start", str(bundle.folder), "--no-workers")
+    return said.split()[1]
+
+
+def _switch(shop: Installation, shoppers: Shoppers, view: str) -> None:
+    _run(shop, "switch", "--sample", "30", "--missing", "0.05", "--margin", "1")
+    shoppers.await_view(view)
+
+
+def _finish(shop: Installation, dropped: str) -> None:
+    _run(shop, "finish", status=None)
+    eventually(lambda: "nothing to do" in _run(shop, "finish", status=None), what="the end of the old workers")
+    roles = {view["name"]: view["role"] for view in json.loads(_run(shop, "status", "--json"))}
+    assert list(roles.values()) == ["serving"]
+    assert dropped not in roles
+
+
+def _run(shop: Installation, *arguments: str, status: int | None = 0) -> str:
+    done = shop.run("rollout", *arguments)
+    assert status is None or done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr if status else done.stdout
+
+
+def _check(shoppers: Shoppers, load: Load) -> None:
+    """Nothing that changed long enough ago is missing, or back, in the view that serves now."""
+    before = dict(load.expected)
+    load.last(SETTLED_SECONDS)
+    settled = {name: last for name, last in before.items() if load.expected[name] is last}
+    assert len(settled) > STILL
+    assert _seen(shoppers, settled) == {name: (last.version, last.deleted) for name, last in settled.items()}
+
+
+def _seen(shoppers: Shoppers, settled: Mapping[str, Event]) -> dict[str, tuple[int, bool] | None]:
+    found = {name: shoppers.product(name) for name in settled}
+    return {name: (each["version"], each["deleted"]) if each else None for name, each in found.items()}
+
+
+def _listed(shop: Installation, still: Mapping[str, str]) -> dict[str, Event]:
+    """The events of the products that never change, as far as the judge asks for them."""
+    payloads = shop.payloads()
+    return {name: listing(name, [url], version=payloads[name].version) for name, url in still.items()}
