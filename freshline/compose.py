@@ -14,9 +14,9 @@ from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder, available_cores
 from freshline import __version__
-from freshline.parts import load_encoder, opened_store
+from freshline.parts import bundle_of, load_encoder, opened_store
 from freshline.settings import Settings
-from indexer.collections import ViewError, resolve_view
+from indexer.collections import ViewError, find_view, space_of
 from indexer.store import Store, is_outage
 from stream.backlog import GroupReader
 from stream.dead_letters import KafkaDeadLetters
@@ -61,9 +61,10 @@ async def build_worker(
     Raises:
         BundleError, EncoderError, ViewError: with what to do about it.
     """
-    encoder, health = encoder or load_encoder(settings, threads=1), Health()
+    health = Health()
     with Outbox(settings.kafka(), health) as outbox, opened_store(settings, store) as opened:
-        view = await _view(settings, opened, encoder.space)
+        view = await _view(settings, opened)
+        encoder = _encoder(settings, view, encoder)
         metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
         fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder)
         stages = Stages(
@@ -126,9 +127,17 @@ def _sizes(settings: Settings, encoder: ImageEncoder) -> StageSettings:
     )
 
 
-async def _view(settings: Settings, store: Store, space: str) -> str:
+def _encoder(settings: Settings, view: str, given: ImageEncoder | None) -> ImageEncoder:
+    """Of the view's space: the caller's, or one of a bundle that the settings name."""
+    encoder = given or load_encoder(settings, threads=1, bundle=bundle_of(settings, space_of(view)))
+    if encoder.space != space_of(view):
+        raise ViewError(f"the encoder is of the space {encoder.space}, the view {view} is not")
+    return encoder
+
+
+async def _view(settings: Settings, store: Store) -> str:
     try:
-        return await store.run(lambda client: resolve_view(client, settings.alias, settings.view, space))
+        return await store.run(lambda client: find_view(client, settings.alias, settings.view))
     except Exception as error:
         if is_outage(error):
             raise ViewError(f"Qdrant at {settings.qdrant_url} can't be reached") from error

@@ -7,40 +7,51 @@ from contextlib import contextmanager
 
 from qdrant_client import QdrantClient
 
-from encoders.bundle import Bundle, load_bundle
-from encoders.session import ImageEncoder
+from encoders.bundle import Bundle, BundleError, load_bundle
+from encoders.session import EncoderError, ImageEncoder
 from encoders.text import TextEncoder
 from freshline.settings import Settings
-from indexer.collections import ViewError, ensure_view, point_alias, resolve_view, serving_view, space_of, view_name
+from indexer.collections import ViewError, ensure_view, point_alias, resolve_view, serving_view, view_name
 from indexer.store import Store
 from schemas.bundles import Manifest
+from search.model import Model
 
 
-def load_encoder(settings: Settings, threads: int | None = None) -> ImageEncoder:
-    """The encoder of the settings' bundle on their device; `threads` of the CPU for one batch, by default all.
+def load_encoder(settings: Settings, threads: int | None = None, *, bundle: Bundle | None = None) -> ImageEncoder:
+    """An encoder on the settings' device, by default of their bundle; `threads` of the CPU for a batch, by default all.
 
     Raises:
         BundleError, EncoderError: with what to do about it.
     """
     gpu_memory = settings.gpu_memory_mib * 2**20 or None
-    return ImageEncoder(
-        load_bundle(settings.bundle_path), device=settings.device, threads=threads, gpu_memory=gpu_memory
-    )
+    found = bundle or load_bundle(settings.bundle_path)
+    return ImageEncoder(found, device=settings.device, threads=threads, gpu_memory=gpu_memory)
 
 
-def bundle_of(settings: Settings, view: str) -> Bundle:
-    """The bundle that a view is of, among those that the settings name.
+def bundle_of(settings: Settings, space: str) -> Bundle:
+    """The bundle of a space, among those that the settings name.
 
     Raises:
         BundleError: one of them is no bundle.
-        ViewError: none of them is of the view's space.
+        ViewError: none of them is of that space.
     """
-    space = space_of(view)
-    for folder in (settings.bundle_path, *settings.bundles):
-        bundle = load_bundle(folder)
-        if bundle.manifest.space == space:
-            return bundle
-    raise ViewError(f"{view} is of the space {space}, and no bundle in FRESHLINE_BUNDLE or FRESHLINE_BUNDLES is")
+    bundles = map(load_bundle, (settings.bundle_path, *settings.bundles))
+    found = next((bundle for bundle in bundles if bundle.manifest.space == space), None)
+    if found is None:
+        raise ViewError(f"no bundle is of the view's space, {space}: add it to FRESHLINE_BUNDLES")
+    return found
+
+
+def encoder_of(settings: Settings, space: str, threads: int | None = None) -> ImageEncoder:
+    """An encoder of a space, for whoever goes on without it.
+
+    Raises:
+        ViewError: it can't be had; with the reason.
+    """
+    try:
+        return load_encoder(settings, threads, bundle=bundle_of(settings, space))
+    except (BundleError, EncoderError) as error:
+        raise ViewError(str(error)) from error
 
 
 def text_encoder(bundle: Bundle) -> TextEncoder | None:
@@ -50,6 +61,16 @@ def text_encoder(bundle: Bundle) -> TextEncoder | None:
         BundleError, EncoderError: with what to do about it.
     """
     return TextEncoder(bundle, threads=1) if bundle.manifest.text else None
+
+
+def model_of(encoder: ImageEncoder) -> Model:
+    """An encoder as searches use it, with its text tower.
+
+    Raises:
+        BundleError, EncoderError: with what to do about it.
+    """
+    words = text_encoder(encoder.bundle)
+    return Model(encoder.bundle.manifest, encoder.encode, words.encode if words else None)
 
 
 @contextmanager

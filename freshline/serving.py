@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder
-from freshline.parts import load_encoder, opened_store, text_encoder
+from freshline.parts import encoder_of, load_encoder, model_of, opened_store
 from freshline.settings import Settings
 from indexer.store import Store
 from search.listing import Lister
+from search.model import Model
 from search.service import create_app
 from search.settings import SearchSettings
 
@@ -39,13 +41,11 @@ def build_service(
         BundleError, EncoderError: with what to do about it.
     """
     encoder = encoder or load_encoder(settings)
-    words = text_encoder(encoder.bundle)
     with opened_store(settings, store) as opened:
         yield create_app(
             store=opened,
-            manifest=encoder.bundle.manifest,
-            encode=encoder.encode,
-            encode_text=words.encode if words else None,
+            model=model_of(encoder),
+            others=partial(_load, settings),
             settings=SearchSettings(
                 settings.alias,
                 settings.view,
@@ -55,3 +55,7 @@ def build_service(
             registry=registry,
             lister=lister,
         )
+
+
+def _load(settings: Settings, space: str) -> Model:
+    return model_of(encoder_of(settings, space))

@@ -75,17 +75,27 @@ def list_views(client: QdrantClient, alias: str) -> list[View]:
     return sorted(views, key=lambda view: (not view.serving, view.name))
 
 
-def resolve_view(client: QdrantClient, alias: str, view: str | None, space: str) -> str:
+def find_view(client: QdrantClient, alias: str, view: str | None) -> str:
     """The collection to work on: `view` if given, else what `alias` names.
 
     Raises:
-        ViewError: there is none yet, or it is of another space than the bundle's `space`.
+        ViewError: there is none yet.
     """
     name = view or serving_view(client, alias)
     if name is None:
         raise ViewError(f"no view: the alias {alias!r} names no collection yet; run `freshline setup` first")
     if not client.collection_exists(name):
         raise ViewError(f"the collection {name!r} does not exist; run `freshline setup` first")
+    return name
+
+
+def resolve_view(client: QdrantClient, alias: str, view: str | None, space: str) -> str:
+    """The same for one bundle.
+
+    Raises:
+        ViewError: there is none yet, or it is of another space than the bundle's `space`.
+    """
+    name = find_view(client, alias, view)
     if space_of(name) != space:
         raise ViewError(f"the bundle is of the space {space}, but the collection {name!r} is not: FRESHLINE_BUNDLE?")
     return name

@@ -2,78 +2,70 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
-from typing import TypeVar
 
 import numpy as np
-from qdrant_client import QdrantClient
 
-from encoders.batcher import Batcher, Pixels, Vectors
-from encoders.pixels import ImageError, decode
+from encoders.batcher import Pixels, Vectors
 from indexer.store import Store
-from schemas.bundles import Manifest
-from schemas.dead_letters import Reason
 from search.filters import filter_of
 from search.metrics import SearchMetrics
+from search.model import Encoding, Encodings, Model, Models, no_others
 from search.models import Hit, SearchRequest, SearchResponse
 from search.problems import Problem
 from search.query import nearest, similar
 from search.settings import SearchSettings
-from search.view import ServingView
-
-T = TypeVar("T")
-EncodeText = Callable[[Sequence[str]], Vectors]
+from search.view import Served, ServingView, ViewMoved
 
 
 class Searcher:
-    """Searches one view with one model.
+    """Searches a view with its model.
 
     Args:
         store: where the view is.
-        manifest: of the model's bundle.
-        encode: uint8 (n, size, size, 3) to float32 (n, dimension), called in one thread at a time.
+        model: the one to begin with.
         settings: the view, and the limits of a request.
         metrics: where each stage's time goes.
-        encode_text: n texts to float32 (n, dimension) in the pictures' space, where the bundle has a text tower.
+        others: further models, for when the alias is switched to a view of another space.
     """
 
     def __init__(
         self,
         store: Store,
-        manifest: Manifest,
-        encode: Callable[[Pixels], Vectors],
+        model: Model,
         settings: SearchSettings,
         metrics: SearchMetrics,
         *,
-        encode_text: EncodeText | None = None,
+        others: Models | None = None,
     ) -> None:
-        self.bundle = f"{manifest.name}@{manifest.revision}"
-        self.view = ServingView(store, alias=settings.alias, pinned=settings.view, space=manifest.space)
         self._settings = settings
         self._metrics = metrics
-        self._encode_text = encode_text
-        self._decode = partial(decode, size=manifest.input_size, resize=manifest.resize)
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="prepare")
-        self._batcher = Batcher(
-            encode,
-            max_size=settings.encode_batch,
-            max_wait=settings.encode_wait_seconds,
-            on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch),
-        )
+        self._others = others or no_others(model)
+        self._encodings = Encodings(self._encoding(model), lambda space: self._encoding(self._others(space)))
+        self.view = ServingView(store, alias=settings.alias, pinned=settings.view, encodings=self._encodings)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Follow the view and take pictures; once."""
         try:
-            async with self._batcher, self.view.following(self._settings.refresh_seconds):
+            async with self._encodings, self.view.following(self._settings.refresh_seconds):
                 yield
         finally:
             self._threads.shutdown()
+
+    @property
+    def bundle(self) -> str:
+        """Of what is searched now.
+
+        Raises:
+            Problem: 503, nothing is.
+        """
+        return self.view.require().encoding.bundle
 
     async def search(self, request: SearchRequest, *, canary: bool = False) -> SearchResponse:
         """The products most similar to the request's picture, its words, or both; `canary`: that one too.
@@ -83,12 +75,14 @@ class Searcher:
                 view.
         """
         started = time.perf_counter()
-        self.view.require()  # before work is spent on the picture
-        vector = await self._vector(request)
-        matching = filter_of(request, canary=canary)
-        find = partial(nearest, vectors=[vector.tolist()], limit=request.limit, matching=matching)
-        view, hits = await self._query(partial(find, hnsw_ef=self._settings.hnsw_ef))
-        return self._response(view, hits, started)
+        while True:
+            served = self.view.require()  # before work is spent on the picture
+            vector = await _vector(served.encoding, request)
+            matching = filter_of(request, canary=canary)
+            find = partial(nearest, vectors=[vector.tolist()], limit=request.limit, matching=matching)
+            with suppress(ViewMoved), self._metrics.stage("query"):
+                hits = await self.view.ask(served, partial(find, hnsw_ef=self._settings.hnsw_ef))
+                return self._response(served, hits, started)
 
     async def similar(self, product_id: str, limit: int) -> SearchResponse:
         """The products most similar to one that is in the index.
@@ -98,54 +92,41 @@ class Searcher:
         """
         started = time.perf_counter()
         find = partial(similar, product_id=product_id, limit=limit, hnsw_ef=self._settings.hnsw_ef)
-        view, hits = await self._query(find)
+        while True:
+            served = self.view.require()
+            with suppress(ViewMoved), self._metrics.stage("query"):
+                hits = await self.view.ask(served, find)
+                break
         if hits is None:
             raise Problem(404, "product-not-found", f"the index holds no pictures of a product {product_id!r}")
-        return self._response(view, hits, started)
+        return self._response(served, hits, started)
 
     async def pixels(self, image: bytes) -> Pixels:
         """The picture as the model sees it.
 
         Raises:
-            Problem: 415 or 422 for what is no picture.
+            Problem: 415 or 422 for what is no picture, 503 while there is no view.
         """
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image)
-        except ImageError as error:
-            status = 415 if error.reason == Reason.IMAGE_UNSUPPORTED else 422
-            raise Problem(status, "image-refused", f"image: {error}", reason=error.reason) from None
+        return await self.view.require().encoding.pixels(image)
 
-    async def _vector(self, request: SearchRequest) -> Vectors:
-        """What is asked for, float32 (dimension,); cosines to it are ranked as the two cosines' weighted sum."""
-        if not request.text:
-            return await self._picture(request.image or b"")
-        words = await self._words(request.text)
-        if not request.image:
-            return words
-        picture = await self._picture(request.image)
-        both = (1 - request.text_weight) * picture + request.text_weight * words
-        blended: Vectors = (both / max(float(np.linalg.norm(both)), 1e-12)).astype(np.float32)
-        return blended
+    def _encoding(self, model: Model) -> Encoding:
+        return Encoding(model, self._settings, self._metrics, self._threads)
 
-    async def _words(self, text: str) -> Vectors:
-        if self._encode_text is None:
-            raise Problem(422, "text-unsupported", f"the bundle {self.bundle} has no text tower: search by image")
-        with self._metrics.stage("words"):
-            vectors = await asyncio.get_running_loop().run_in_executor(self._threads, self._encode_text, [text])
-        vector: Vectors = vectors[0]
-        return vector
-
-    async def _picture(self, image: bytes) -> Vectors:
-        with self._metrics.stage("decode"):
-            pixels = await self.pixels(image)
-        with self._metrics.stage("encode"):
-            return await self._batcher.encode(pixels)
-
-    async def _query(self, operation: Callable[[QdrantClient, str], T]) -> tuple[str, T]:
-        with self._metrics.stage("query"):
-            return await self.view.run(operation)
-
-    def _response(self, view: str, hits: list[Hit], started: float) -> SearchResponse:
+    def _response(self, served: Served, hits: list[Hit], started: float) -> SearchResponse:
         seconds = time.perf_counter() - started
         self._metrics.answered(seconds)
-        return SearchResponse(results=hits, took_ms=round(seconds * 1000, 3), view=view, bundle=self.bundle)
+        took_ms = round(seconds * 1000, 3)
+        return SearchResponse(results=hits, took_ms=took_ms, view=served.name, bundle=served.encoding.bundle)
+
+
+async def _vector(encoding: Encoding, request: SearchRequest) -> Vectors:
+    """What is asked for, float32 (dimension,); cosines to it are ranked as the two cosines' weighted sum."""
+    if not request.text:
+        return await encoding.picture(request.image or b"")
+    words = await encoding.words(request.text)
+    if not request.image:
+        return words
+    picture = await encoding.picture(request.image)
+    both = (1 - request.text_weight) * picture + request.text_weight * words
+    blended: Vectors = (both / max(float(np.linalg.norm(both)), 1e-12)).astype(np.float32)
+    return blended

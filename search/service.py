@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,13 +11,12 @@ from typing import Any
 from fastapi import APIRouter, FastAPI, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
-from encoders.batcher import Pixels, Vectors
 from indexer.store import Store
-from schemas.bundles import Manifest
 from schemas.payloads import Payload
 from search.body import read_search
 from search.listing import Lister, Listings
 from search.metrics import SearchMetrics
+from search.model import Model, Models
 from search.models import FormSearch, Health, JsonSearch, Limit, SearchResponse
 from search.page.assets import Page
 from search.pictures import HEADERS as PICTURE_HEADERS
@@ -25,7 +24,7 @@ from search.pictures import first_picture
 from search.problems import MEDIA_TYPE, Problem, ProblemDetails, add_handlers
 from search.query import held
 from search.requests import RequestLog
-from search.searcher import EncodeText, Searcher
+from search.searcher import Searcher
 from search.settings import SearchSettings
 
 # Read from the request itself, since either form may come: so it is written down here.
@@ -106,25 +105,23 @@ class _Routes:
 def create_app(
     *,
     store: Store,
-    manifest: Manifest,
-    encode: Callable[[Pixels], Vectors],
+    model: Model,
     settings: SearchSettings,
     registry: CollectorRegistry,
-    encode_text: EncodeText | None = None,
+    others: Models | None = None,
     lister: Lister | None = None,
 ) -> FastAPI:
     """The service, made of ready parts; `store` is the caller's to close after it ended.
 
     Args:
         store: where the views are.
-        manifest: of the bundle that `encode` is of.
-        encode: uint8 (n, size, size, 3) to float32 (n, dimension), called in one thread at a time.
+        model: the one to begin with; the page offers what it can do.
         settings: which view, and the limits of a request.
         registry: where `freshline_search_seconds` goes, and what `/metrics` shows.
-        encode_text: n texts to float32 (n, dimension), where the bundle has a text tower.
+        others: further models, for when the alias is switched to a view of another space.
         lister: takes the products that the page lists; without it the page doesn't offer to.
     """
-    searcher = Searcher(store, manifest, encode, settings, SearchMetrics(registry), encode_text=encode_text)
+    searcher = Searcher(store, model, settings, SearchMetrics(registry), others=others)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -138,7 +135,7 @@ def create_app(
     offers = {
         "listing": lister is not None,
         "pictures": settings.image_root is not None,
-        "words": encode_text is not None,
+        "words": model.encode_text is not None,
     }
     app.include_router(Page(**offers).router())
     add_handlers(app)

@@ -20,7 +20,7 @@ from encoders.bundle import SHIPPED, load_bundle
 from encoders.pixels import decode
 from encoders.session import ImageEncoder
 from encoders.training.drawing import DrawnProduct, photo, random_product
-from freshline.parts import text_encoder
+from freshline.parts import model_of
 from indexer.collections import ensure_view, point_alias, view_name
 from indexer.points import Point
 from indexer.store import LOCAL, QdrantSettings, Store
@@ -96,12 +96,9 @@ class DrawnShop:
     @contextmanager
     def serving(self) -> Iterator[str]:
         """The service on a free port, with its page; its URL."""
-        words = text_encoder(self._encoder.bundle)
         app = create_app(
             store=self.store,
-            manifest=self._encoder.bundle.manifest,
-            encode=self._encoder.encode,
-            encode_text=words.encode if words else None,
+            model=model_of(self._encoder),
             settings=SearchSettings(image_root=self._folder),
             registry=CollectorRegistry(),
             lister=self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -20,16 +20,19 @@ from freshline.canary.passage import Passage
 from freshline.canary.pictures import Place
 from freshline.canary.round import Round
 from freshline.canary.sight import Sight
-from indexer.collections import View, list_views
+from indexer.collections import View, ViewError, list_views
 from indexer.store import Store
 from schemas.events import VersionScheme
 from search.metrics import SearchMetrics
+from search.model import Model
 from search.searcher import Searcher
 from search.settings import SearchSettings
 from stream.monitor.state import CanaryState
 from stream.publisher import Publisher
 
 log = structlog.get_logger(__name__)
+
+Encoders = Callable[[str], ImageEncoder]
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ class CanaryRunner:
     Args:
         settings: which views, and when.
         store: with the views.
-        encoder: searches those of its space.
+        encoders: from a space to its encoder, which is loaded when it is first asked for; ViewError: none is known.
         publisher: of the installation.
         place: for the picture.
         registry: where `freshline_canary_*` go.
@@ -97,14 +100,14 @@ class CanaryRunner:
         settings: CanarySettings,
         *,
         store: Store,
-        encoder: ImageEncoder,
+        encoders: Encoders,
         publisher: Publisher,
         place: Place,
         registry: CollectorRegistry,
     ) -> None:
         self._settings = settings
         self._store = store
-        self._encoder = encoder
+        self._encoders = encoders
         self._publisher = publisher
         self._place = place
         self._metrics = CanaryMetrics(registry)
@@ -157,19 +160,19 @@ class CanaryRunner:
 
     async def _passage(self, view: View, searchers: AsyncExitStack) -> Passage:
         searcher = remark = None
-        if view.space == self._encoder.space:
-            searcher = self._searcher(view.name)
+        try:
+            searcher = self._searcher(view.name, await asyncio.to_thread(self._encoders, view.space))
             await searchers.enter_async_context(searcher.running())
-        else:
-            remark = f"found, gone: skipped, since FRESHLINE_BUNDLE is of another space, {self._encoder.space}"
+        except ViewError as error:
+            remark = f"found, gone: skipped: {error}"
         sight = Sight(self._store, view.name, searcher)
         return Passage(sight, self._metrics, self._settings.deadline_seconds, remark=remark)
 
-    def _searcher(self, view: str) -> Searcher:
+    def _searcher(self, view: str, encoder: ImageEncoder) -> Searcher:
         """As shoppers' one, with metrics that nobody sees: the canary is no shopper."""
         settings = SearchSettings(self._settings.alias, view, decode_threads=1, encode_batch=1)
         metrics = SearchMetrics(CollectorRegistry())
-        return Searcher(self._store, self._encoder.bundle.manifest, self._encoder.encode, settings, metrics)
+        return Searcher(self._store, Model(encoder.bundle.manifest, encoder.encode), settings, metrics)
 
 
 async def _highest(sights: Sequence[Sight]) -> int:

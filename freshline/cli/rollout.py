@@ -173,7 +173,7 @@ def rollback(
             if problems:
                 raise Failure(f"{previous} was not fed: {'; '.join(problems)}; --stale goes back all the same")
         step = steps.rollback(site)
-    say(f"{step.serving} serves again; {step.view} is being built: switch, or abort")
+    say(f"{step.serving} serves{' again' if step.changed else ''}; {step.view} is being built: switch, or abort")
 
 
 @app.command()
@@ -237,10 +237,10 @@ def _compare(site: Site, view: str, pairs: Path | None, sample: int) -> Compared
 
 
 def _encoder(site: Site, view: str) -> tuple[str, ImageEncoder]:
-    from encoders.session import ImageEncoder
-    from freshline.parts import bundle_of
+    from freshline.parts import bundle_of, load_encoder
+    from indexer.collections import space_of
 
-    return view, ImageEncoder(bundle_of(site.settings, view), device=site.settings.device)
+    return view, load_encoder(site.settings, bundle=bundle_of(site.settings, space_of(view)))
 
 
 def _pair(views: dict[str, ViewProgress], building: str) -> tuple[ViewProgress, ViewProgress]:

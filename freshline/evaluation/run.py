@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from encoders.bundle import load_bundle
 from encoders.session import ImageEncoder
-from freshline.parts import text_encoder
+from freshline.parts import model_of
 from freshline.settings import Settings
 from indexer.collections import ViewError, serving_view, view_name
 from indexer.store import LOCAL, QdrantSettings, Store, is_outage
@@ -63,15 +63,8 @@ async def run(settings: Settings, bundle: Path, queries: Sequence[Query], where:
 
 def searcher_on(store: Store, encoder: ImageEncoder, view: str) -> Searcher:
     """As shoppers' one, but on one view, and with metrics that nobody sees."""
-    words = text_encoder(encoder.bundle)
-    return Searcher(
-        store,
-        encoder.bundle.manifest,
-        encoder.encode,
-        SearchSettings(view=view, encode_batch=32),
-        SearchMetrics(CollectorRegistry()),
-        encode_text=words.encode if words else None,
-    )
+    settings, metrics = SearchSettings(view=view, encode_batch=32), SearchMetrics(CollectorRegistry())
+    return Searcher(store, model_of(encoder), settings, metrics)
 
 
 @asynccontextmanager

@@ -85,7 +85,7 @@ class Site:
         remove_groups(self.admin, self.groups(view).values())
 
     def next_name(self, space: str) -> str:
-        """The name of a new view. Its serial number was never used: a group of that name would not begin at zero."""
+        """The name of a new view: no view has its serial number, and no group, which would not begin at zero."""
         alias, prefix = self.settings.alias, self.settings.topic_prefix
         used = re.compile(rf"(?:{re.escape(prefix)})?{re.escape(alias)}-[0-9a-f]{{12}}-(\d+)(?:\.[a-z]+)?")
         names = [*self.standing().views, *group_names(self.admin)]

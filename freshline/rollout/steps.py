@@ -56,7 +56,10 @@ def rollback(site: Site) -> Step:
     Raises:
         RolloutError: there is no previous view.
     """
-    serving, previous = site.serving(), site.standing().previous
+    serving, now = site.serving(), site.standing()
+    previous = now.previous
+    if previous is None and now.building:  # not switched yet, or rolled back before
+        return Step(now.building[0], changed=False, serving=serving)
     if previous is None:
         raise RolloutError("there is nothing to roll back to: no view is kept from before")
     _switch(site, to=previous, keep=None)

@@ -187,7 +187,12 @@ async def a_round(store: Store, encoder: ImageEncoder, place: Place) -> list[Can
     publisher = Publisher(PublisherSettings(KafkaSettings(brokers=f"127.0.0.1:{free_port()}")))
     settings = CanarySettings("products", deadline_seconds=0.3)
     runner = CanaryRunner(
-        settings, store=store, encoder=encoder, publisher=publisher, place=place, registry=CollectorRegistry()
+        settings,
+        store=store,
+        encoders=lambda _: encoder,
+        publisher=publisher,
+        place=place,
+        registry=CollectorRegistry(),
     )
     try:
         await runner.round()

@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from indexer.store import LOCAL, QdrantSettings, Store
+from search.model import Model
 from search.page import assets
 from search.service import create_app
 from search.settings import SearchSettings
@@ -59,8 +60,7 @@ def catalogue() -> Catalogue:
 def make_app(store: Store, root: Path | None = None, lister: Catalogue | None = None) -> FastAPI:
     return create_app(
         store=store,
-        manifest=manifest(),
-        encode=encode,
+        model=Model(manifest(), encode),
         settings=SearchSettings(max_image_bytes=100_000, image_root=root),
         registry=CollectorRegistry(),
         lister=lister,

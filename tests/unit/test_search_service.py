@@ -23,6 +23,7 @@ from indexer.store import LOCAL, QdrantSettings, Store
 from schemas.bundles import Manifest
 from schemas.canary import CANARY
 from schemas.payloads import VECTOR_NAME, Payload, point_id
+from search.model import Model
 from search.service import create_app
 from search.settings import SearchSettings
 
@@ -113,8 +114,7 @@ def app(store: Store) -> FastAPI:
 def make_app(store: Store, settings: SearchSettings | None = None, space: str = SPACE) -> FastAPI:
     return create_app(
         store=store,
-        manifest=manifest(space),
-        encode=encode,
+        model=Model(manifest(space), encode),
         settings=settings or SearchSettings(max_image_bytes=100_000),
         registry=CollectorRegistry(),
     )
@@ -278,9 +278,7 @@ async def reading(store: Store) -> AsyncIterator[httpx.AsyncClient]:
     store.run_sync(fill)
     app = create_app(
         store=store,
-        manifest=manifest(),
-        encode=encode,
-        encode_text=encode_text,
+        model=Model(manifest(), encode, encode_text),
         settings=SearchSettings(),
         registry=CollectorRegistry(),
     )
@@ -400,7 +398,7 @@ async def test_a_failure_of_ours_is_a_problem_without_its_details(store: Store) 
 
     store.run_sync(fill)
     app = create_app(
-        store=store, manifest=manifest(), encode=broken, settings=SearchSettings(), registry=CollectorRegistry()
+        store=store, model=Model(manifest(), broken), settings=SearchSettings(), registry=CollectorRegistry()
     )
     async with talking_to(app) as http:
         response = await search(http)
