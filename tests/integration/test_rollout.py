@@ -66,11 +66,11 @@ def test_steps_refuse_what_is_not_ready_and_can_be_repeated(shop: Installation, 
 
         with shop.worker(**own), shop.worker("retry", **own) as retry:
             rollout(shop, "status", "--wait")
-            found = json.loads(rollout(shop, "evaluate", "--margin", "1", "--json"))
+            found = json.loads(rollout(shop, "evaluate", "--margin", "1", "--max-p99-ms", "10000", "--json"))
             assert (found["building"]["view"], found["serving"]["view"]) == (second, first)
             assert found["ok"]
             assert found["quality"]["difference"]["queries"] == 12
-            rollout(shop, "switch", "--margin", "1")
+            rollout(shop, "switch", "--margin", "1", "--max-p99-ms", "10000")
             assert roles(shop) == {second: "serving", first: "previous"}
             assert f"{second} serves already" in rollout(shop, "switch")
             assert "is kept from the last rollout" in rollout(shop, "start", new, status=1)
@@ -78,7 +78,7 @@ def test_steps_refuse_what_is_not_ready_and_can_be_repeated(shop: Installation, 
             assert roles(shop) == {first: "serving", second: "building"}
             assert f"{first} serves; {second} is being built" in rollout(shop, "rollback")
             assert "(1 live, 1 retry)" in rollout(shop, "abort", status=1)
-            rollout(shop, "switch", "--margin", "1")
+            rollout(shop, "switch", "--margin", "1", "--max-p99-ms", "10000")
             old.stop()
             assert f"{first} was not fed" in rollout(shop, "rollback", status=1)
             with Site(shop.settings) as site:  # a `finish` that was killed half-way
