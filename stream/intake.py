@@ -70,6 +70,11 @@ class Intake:
         return len(self._tasks)
 
     @property
+    def has_room(self) -> bool:
+        """Whether it waits for the consumer, and not the consumer for it."""
+        return self.in_flight <= self._resume_at
+
+    @property
     def oldest(self) -> int | None:
         """Which of all records that were accepted has been in flight the longest; None when there is none."""
         return next(iter(self._tasks.values()), None)

@@ -64,6 +64,10 @@ class Frontier:
         log.waiting.append(ticket)
         return ticket
 
+    def unfinished(self) -> set[Partition]:
+        """Where something is in flight."""
+        return {partition for partition, log in self._logs.items() if log.waiting}
+
     def committable(self) -> dict[Partition, int]:
         """What to commit where it differs from what is committed: the offset of the first unfinished event."""
         return {

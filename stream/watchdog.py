@@ -119,11 +119,14 @@ class Watchdog:
             await asyncio.sleep(self._tick)
             self._beats += 1
             self._still = self._headway.tick()
-        self._stuck.set()  # the thread ends the process if the loop can't
-        why = f"an event made no headway in {self._seconds:g} s, and nothing is away"
+        raise self.give_up(f"an event made no headway in {self._seconds:g} s, and nothing is away")
+
+    def give_up(self, why: str) -> Stuck:
+        """To be raised, after the stacks were written; the thread ends the process if the loop can't."""
+        self._stuck.set()
         log.critical("stuck", why=why)
         write_stacks(sys.stderr, self._loop)
-        raise Stuck(why)
+        return Stuck(why)
 
     @property
     def _tick(self) -> float:

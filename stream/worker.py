@@ -24,6 +24,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, StreamT
 from mode.supervisors import CrashingSupervisor
 
+from stream.delivery import DeliveryWatch, WaitingReader
 from stream.health import Health
 from stream.intake import Intake
 from stream.kafka import KafkaSettings
@@ -69,9 +70,13 @@ class Worker:
         self._intake = Intake(pipeline.process, settings.max_in_flight)
         leaving = 3 * settings.drain_seconds + 5  # longer than `_leave` takes
         self._watchdog = Watchdog(self._intake, health, settings.stuck_seconds, leaving)
+        waiting = WaitingReader(settings.kafka, settings.topic, settings.group)
+        self._delivery = DeliveryWatch(self._idle, waiting.read, settings.stuck_seconds)
         self._commit_lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._assigned = asyncio.Event()
+        self._partitions: frozenset[int] = frozenset()
+        self._is_delaying = False
         self._folder = TemporaryDirectory(prefix="freshline-")  # Faust wants one, and would take the working directory
         self._app = _app(settings, self._folder.name)
         topic = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", acks=False)
@@ -95,11 +100,15 @@ class Worker:
     def waits_for(self) -> list[str]:
         """Why it does not get on; empty when it is ready. May be asked from any thread."""
         reasons: list[str] = [] if self._assigned.is_set() else ["partitions"]
-        return [*reasons, *self._health.away, *(["stuck"] if self.is_stuck() else [])]
+        if self._watchdog.is_suspect:
+            reasons.append("stuck")
+        if self._delivery.is_suspect:
+            reasons.append("lag")
+        return [*reasons, *self._health.away]
 
     def is_stuck(self) -> bool:
         """Whether it makes no headway, and will end itself if that goes on. May be asked from any thread."""
-        return self._watchdog.is_suspect
+        return self._watchdog.is_suspect or self._delivery.is_suspect
 
     async def assigned(self) -> None:
         """Return once the group has given this worker its partitions."""
@@ -129,7 +138,18 @@ class Worker:
 
     def _endings(self) -> list[Coroutine[Any, Any, Any]]:
         """What ends the worker although nobody asked it to stop."""
-        return [self._intake.failure(), self._app.wait_until_stopped(), self._commits(), self._watchdog.stuck()]
+        crash = self._app.wait_until_stopped()
+        return [self._intake.failure(), crash, self._commits(), self._watchdog.stuck(), self._undelivered()]
+
+    async def _undelivered(self) -> None:
+        raise self._watchdog.give_up(await self._delivery.stuck())
+
+    def _idle(self) -> frozenset[int]:
+        """The partitions of which nothing is in flight, while nothing keeps us from taking something on."""
+        kept = self._health.away or self._is_delaying or not self._intake.has_room or not self._assigned.is_set()
+        if kept:
+            return frozenset()
+        return self._partitions - {partition.number for partition in self._intake.frontier.unfinished()}
 
     async def _start(self) -> None:
         try:
@@ -153,13 +173,20 @@ class Worker:
         async for event in stream.events():
             message = event.message
             if self._settings.delay_seconds:
-                await asyncio.sleep(seconds_until_due(_milliseconds(message), self._settings.delay_seconds, _now()))
+                await self._delay(message)
             await self._intake.accept(_record(message), is_current=partial(self._is_current, message))
+
+    async def _delay(self, message: Any) -> None:
+        self._is_delaying = True
+        await asyncio.sleep(seconds_until_due(_milliseconds(message), self._settings.delay_seconds, _now()))
+        self._is_delaying = False
 
     def _is_current(self, message: Any) -> bool:
         return message.generation_id == self._app.consumer_generation_id and self._app.flow_control.is_active()
 
-    async def _on_assigned(self, _app: Any, /, *_: Any, **__: Any) -> None:
+    async def _on_assigned(self, _app: Any, /, *args: Any, **_: Any) -> None:
+        assigned: Iterable[TP] = args[0]
+        self._partitions = frozenset(tp.partition for tp in assigned)
         self._assigned.set()
 
     async def _on_revoked(self, _app: Any, /, *args: Any, **_: Any) -> None:

@@ -11,17 +11,20 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from datetime import UTC, datetime
 from functools import cached_property
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 from PIL import Image as Picture
 from qdrant_client import QdrantClient
 
 from freshline import Event, Publisher, PublisherSettings
+from freshline.cli import main
 from freshline.settings import Settings
 from indexer.collections import serving_view
 from indexer.points import read_payload
@@ -64,6 +67,29 @@ def freshline(*arguments: str, env: Mapping[str, str], stdin: str | None = None)
     )
 
 
+def freshline_here(*arguments: str, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The same in this process, which has the imports already; for commands that set up neither logging nor signals."""
+    out, err = (TextIOWrapper(BytesIO(), encoding="utf-8") for _ in range(2))
+    with (
+        patch.dict(os.environ, env),
+        patch.object(sys, "argv", ["freshline", *arguments]),
+        redirect_stdout(out),
+        redirect_stderr(err),
+    ):
+        try:
+            main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+    said = [_written(stream) for stream in (out, err)]
+    return subprocess.CompletedProcess(arguments, status, *said)
+
+
+def _written(stream: TextIOWrapper) -> str:
+    stream.seek(0)
+    return stream.read()
+
+
 class Installation:
     """One installation of Freshline on the local stack: its processes, its topics, its view."""
 
@@ -88,7 +114,7 @@ class Installation:
         return freshline(*arguments, env=self.env, stdin=stdin)
 
     def setup(self, partitions: int = 4) -> None:
-        done = self.run("setup", "--partitions", str(partitions))
+        done = freshline_here("setup", "--partitions", str(partitions), env=self.env)
         assert done.returncode == 0, done.stderr + done.stdout
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""A real live worker with a part that hangs: `python -m tests.faults.stuck_worker encoder | loop`."""
+"""A real live worker with a part that hangs: `python -m tests.faults.stuck_worker encoder | loop | consumer`."""
 
 from __future__ import annotations
 
@@ -36,14 +36,21 @@ def hang_in_the_loop() -> None:
     time.sleep(3600)
 
 
+async def hang_in_the_consumer(**_: object) -> None:
+    await asyncio.Event().wait()
+
+
 async def run(what: str, settings: Settings) -> None:
     encoder = HangingEncoder(load_bundle(settings.bundle_path), threads=1) if what == "encoder" else None
     registry = CollectorRegistry()
     async with build_worker(settings, "live", registry, encoder=encoder) as worker:
         serve_status(settings.host, settings.metrics_port, registry, worker.waits_for)
         working = asyncio.create_task(worker.run())
-        if what == "loop":
+        if what != "encoder":
             await worker.assigned()
+        if what == "consumer":
+            worker._app.consumer._getmany = hang_in_the_consumer  # type: ignore[attr-defined]
+        if what == "loop":
             asyncio.get_running_loop().call_soon(hang_in_the_loop)
         await working
 

@@ -51,6 +51,30 @@ def test_a_worker_that_hangs_ends_itself_with_its_stacks_and_another_does_its_wo
         assert worker.stop() == 0
 
 
+def test_a_worker_that_is_delivered_nothing_although_there_is_something_says_so_and_ends_itself(
+    shop: Installation, tmp_path: Path
+) -> None:
+    """Its consumer keeps its partitions, and no event is in flight: only the broker knows that one waits."""
+    shop.publish(listing("shoe", [draw(tmp_path / "shoe.jpg", 1)]))
+    port, said = free_port(), tmp_path / "worker.log"
+    command = [sys.executable, "-m", "tests.faults.stuck_worker", "consumer"]
+    env = os.environ | shop.env | STUCK | {"FRESHLINE_METRICS_PORT": str(port)}
+
+    with (
+        said.open("wb") as log,
+        subprocess.Popen(command, env=env, stderr=log) as worker,
+    ):
+        try:
+            eventually(lambda: _waits_for(port) == ["lag"], what="not ready")
+            assert worker.wait(60) > 0
+        finally:
+            worker.kill()
+
+    assert "records wait, but none was delivered" in said.read_text()
+    assert "asyncio tasks" in said.read_text()
+    assert shop.payload("shoe") is None
+
+
 def test_an_image_host_that_never_answers_makes_no_worker_stuck(shop: Installation, tmp_path: Path) -> None:
     """Its pictures' deadlines are longer than what is left to a worker without headway, and yet come in between."""
     picture = Path(draw(tmp_path / "any.jpg", 1).removeprefix("file://")).read_bytes()
@@ -105,4 +129,6 @@ def _waits_for(port: int) -> list[str]:
             said = json.load(answer)
     except urllib.error.HTTPError as error:
         said = json.load(error)
+    except urllib.error.URLError:
+        return ["its own start"]
     return list(said["waits_for"])

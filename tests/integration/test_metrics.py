@@ -5,6 +5,7 @@ from __future__ import annotations
 import urllib.request
 
 from tests.harness import Installation, eventually
+from tests.monitoring import MonitorProcess
 from tests.prometheus import promtool
 
 
@@ -15,8 +16,9 @@ def assert_clean(url: str) -> None:
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, ""), url
 
 
-def test_promtool_finds_nothing_amiss(shop: Installation) -> None:
+def test_promtool_finds_nothing_amiss(shop: Installation, monitor: MonitorProcess) -> None:
     with shop.worker() as worker, shop.serving() as search:
         eventually(worker.ready, what="the worker")
         assert_clean(f"http://127.0.0.1:{worker.port}")
         assert_clean(search)
+        assert_clean(f"http://127.0.0.1:{monitor.port}")

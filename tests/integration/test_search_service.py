@@ -26,7 +26,7 @@ from encoders.session import ImageEncoder
 from encoders.training.drawing import photo, random_product
 from indexer.collections import ensure_view, point_alias, space_of, view_name
 from schemas.payloads import VECTOR_NAME, Payload, point_id
-from tests.harness import FRESHLINE, Installation, eventually, free_port
+from tests.harness import FRESHLINE, Installation, eventually, free_port, freshline_here
 
 COLOURS = {"mug/red": (220, 30, 40), "mug/blue": (30, 50, 220), "lamp": (240, 220, 60), "gone": (60, 200, 80)}
 
@@ -208,7 +208,7 @@ def test_the_service_starts_before_its_view_and_follows_the_alias(shop: Installa
 
 def test_what_cannot_be_reached_or_read(shop: Installation, tmp_path: Path) -> None:
     for arguments in (["nothing.jpg"], [save(tmp_path, "lamp"), "--url", f"http://127.0.0.1:{free_port()}"]):
-        done = shop.run("search", *arguments)
+        done = freshline_here("search", *arguments, env=shop.env)
         assert done.returncode == 1
         assert len(done.stderr.splitlines()) == 1
 

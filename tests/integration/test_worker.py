@@ -19,6 +19,7 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
 )
 
 from schemas.dead_letters import Reason
+from stream.delivery import WaitingReader
 from stream.publisher import PRODUCER
 from tests.harness import Installation, draw, event, eventually, freshline, listing
 from tests.image_host import image_host
@@ -184,6 +185,29 @@ def _held(shop: Installation, *, worker_busy: bool) -> tuple[int, int] | None:
 def _others_done(shop: Installation, but: int) -> bool:
     committed = shop.committed()
     return all(committed.get(number, 0) >= high for number, (_, high) in shop.watermarks().items() if number != but)
+
+
+def test_a_worker_is_ready_where_the_offsets_that_are_left_hold_no_record(shop: Installation, tmp_path: Path) -> None:
+    """A transaction's marker is the last offset of the shoe's partition: no commit will ever pass it."""
+    shoe = listing("shoe", [draw(tmp_path / "shoe.jpg", 1)])
+    producer = Producer(shop.settings.kafka().librdkafka() | PRODUCER | {"transactional.id": shop.view})
+    producer.init_transactions(30)
+    producer.begin_transaction()
+    producer.produce(shop.settings.topics.events, key=b"shoe", value=shoe.to_json())
+    producer.commit_transaction(30)
+    reader = WaitingReader(shop.settings.kafka(), shop.settings.topics.events, shop.settings.group(shop.view, "live"))
+    assert len(reader.read(frozenset(range(4)))) == 1
+
+    stuck_seconds = 3.0
+    with shop.worker(FRESHLINE_STUCK_SECONDS=str(stuck_seconds)) as worker:
+        eventually(shop.committed, what="the shoe's commit")
+        until = time.monotonic() + 1.5 * stuck_seconds
+        while time.monotonic() < until:
+            assert not worker.exited(within=0.2), worker.log.read_text()
+            assert worker.ready()
+        assert not shop.caught_up()
+        assert reader.read(frozenset(range(4))) == {}
+        assert worker.stop() == 0
 
 
 def test_sigterm_finishes_what_is_in_flight_and_commits_it(shop: Installation, tmp_path: Path) -> None:

@@ -96,6 +96,21 @@ async def test_no_more_are_taken_than_there_is_room_for(intake: Intake, work: Wo
     assert work.most == 3
 
 
+async def test_it_has_room_while_it_waits_for_the_consumer(intake: Intake, work: Work) -> None:
+    await accept(intake, 0, 1)
+    assert intake.has_room
+
+    await accept(intake, 2)
+    assert not intake.has_room
+
+    intake.allow(0)
+    await work.started(0, 1, 2)
+    for offset in range(3):
+        work.finish(offset)
+    await intake.drain(5)
+    assert not intake.has_room
+
+
 async def test_a_record_of_an_assignment_that_ended_while_it_waited_is_left_alone(intake: Intake, work: Work) -> None:
     await accept(intake, 0, 1, 2)
     await work.started(0, 1, 2)

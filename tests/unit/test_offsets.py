@@ -196,3 +196,15 @@ def test_over_any_rebalances_a_commit_covers_only_what_was_settled_by_someone(da
             frontier.revoke([P0])
             delivered = committed
         assert settled >= set(range(committed))
+
+
+def test_a_partition_is_unfinished_while_anything_of_it_is_in_flight() -> None:
+    frontier = Frontier()
+    (first, second), (other,) = opened(frontier, 0, 1), opened(frontier, 5, partition=P1)
+
+    second.settle()
+    other.settle()
+    assert frontier.unfinished() == {P0}
+
+    first.settle()
+    assert frontier.unfinished() == set()
