@@ -60,7 +60,7 @@ def test_a_rollout_and_its_rollback_disturb_no_shopper(shop: Installation, bundl
     own = {"FRESHLINE_VIEW": "", "FRESHLINE_BUNDLE": str(new.folder)}
     with (
         shop.worker(FRESHLINE_VIEW=first) as worker,
-        shop.worker("retry", FRESHLINE_VIEW=first),
+        shop.worker("retry", FRESHLINE_VIEW=first) as retrying,
         Load(shop, list(greys), missing, chance, per_second=PER_SECOND) as load,
         shop.serving() as url,
     ):
@@ -88,6 +88,7 @@ def test_a_rollout_and_its_rollback_disturb_no_shopper(shop: Installation, bundl
                 _switch(shop, shoppers, second)
                 assert "still running (1 live, 1 retry)" in _run(shop, "finish", status=1)
                 worker.stop()
+                retrying.stop()
                 load.stop()
                 _finish(shop, first)
                 shoppers.await_view(second)
