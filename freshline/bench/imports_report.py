@@ -30,10 +30,14 @@ class ImportReport:
     rows: int
     per_second: float
     """Live products."""
+    replay: bool
+    """What went on beside them was a replay of the import."""
     live: Freshness
     looks: Sequence[Seen]
     complete_seconds: float | None
     """From the beginning until every row was in the view; None: not within an hour."""
+    missing_after_rebuild: int | None
+    """Products that a view lacked that was built from the topic afterwards; None: none was built."""
 
     @property
     def growing_seconds(self) -> float:
@@ -49,14 +53,18 @@ class ImportReport:
         """All of it, for a person."""
         live = self.live
         done = "not within an hour" if self.complete_seconds is None else f"after {self.complete_seconds:,.0f} s"
+        beside = "a replay (--all --force) of" if self.replay else "an import of"
+        missing = self.missing_after_rebuild
+        rebuilt = [] if missing is None else [f"a view built from the topic afterwards lacked {missing:,} products"]
         return Group(
             f"{self.machine}, one live and one replay worker",
-            f"{live.products:,} live products at {self.per_second:g} a second, beside an import of {self.rows:,} rows",
+            f"{live.products:,} live products at {self.per_second:g} a second, beside {beside} {self.rows:,} rows",
             "",
             f"live: p50 {live.p50:.2f} s, p99 {live.p99:.2f} s, slowest {live.slowest:.2f} s",
             f"the live lane's lag grew for {self.growing_seconds:.1f} s at most; "
             f"its oldest event waited {self._longest_wait():.1f} s at most",
-            f"the import was complete {done}",
+            f"it was complete {done}",
+            *rebuilt,
         )
 
     def _longest_wait(self) -> float:

@@ -104,17 +104,25 @@ def imports(
     rows: Annotated[int, typer.Option(min=1, help="Of the import, each with a picture.")] = 10_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long live products come in beside it.")] = 60,
     per_second: Annotated[float, typer.Option(min=0.1, help="Live products.")] = 30,
+    *,
+    replay: Annotated[bool, typer.Option("--replay", help="Import first; beside live products, replay all.")] = False,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="At the end, build a second view.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="A folder of *.jpg.", show_default="drawn ones")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Measure how fresh live products stay while an existing catalogue is imported.
+    """Measure how fresh live products stay while an existing catalogue is imported, or replayed with --force.
 
-    Example: freshline bench import --rows 100000 --seconds 300
+    Example: freshline bench import --rows 100000 --seconds 300 --rebuild
     """
-    from freshline.bench.imports import ImportBench, ImportPlan
+    from freshline.bench.imports import ImportBench, ImportBenchError, ImportPlan
 
-    plan = ImportPlan(rows, per_second, seconds)
+    folder = pictures.absolute() if pictures else None
+    plan = ImportPlan(rows, per_second, seconds, replay=replay, rebuild=rebuild, pictures=folder)
     with _bench(rows + round(seconds * per_second)) as bench:
-        report = ImportBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+        try:
+            report = ImportBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+        except ImportBenchError as error:
+            raise Failure(str(error)) from error
     _print(report, as_json=as_json)
 
 
