@@ -36,11 +36,13 @@ tools:
 	@for tool in java mvn npm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	  test -z "$$missing" || { echo "missing:$$missing (apt-get install openjdk-17-jre-headless maven npm)"; exit 1; }
 
-test: install tools
-	$(BIN)/pytest
+test: tools unit
+	$(BIN)/pytest --ignore tests/unit
 
+# On every core, with one thread of torch's on each: more would wait for each other. A file's tests stay together, since
+# what they share is made once.
 unit: install
-	$(BIN)/pytest tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses logical --dist loadfile tests/unit
 
 # The write protocol over 200,000 operations: the real code in Qdrant's local mode, minutes long.
 model-test: install

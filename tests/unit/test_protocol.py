@@ -5,15 +5,12 @@ FRESHLINE_MODEL_OPERATIONS=200000 FRESHLINE_MODEL_SEED=1 pytest -s tests/unit/te
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 
 import pytest
-import structlog
 from qdrant_client import QdrantClient, models
 
 from tests import protocol_model
@@ -24,12 +21,7 @@ FIRST_SEED = int(os.environ.get("FRESHLINE_MODEL_SEED", str(random.SystemRandom(
 MODEL_SECONDS = 2.0
 
 
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """No log: it would be most of the work."""
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    yield
-    structlog.reset_defaults()
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 @pytest.mark.timeout(0 if OPERATIONS > 10_000 else 300)
