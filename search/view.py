@@ -51,6 +51,7 @@ class ServingView:
         self._store = store
         self._find = partial(find_view, alias=alias, view=pinned)
         self._encodings = encodings
+        self._looking = asyncio.Lock()
         self._served: Served | None = None
         self.problem: str | None = "the view was not looked up yet"
 
@@ -61,6 +62,10 @@ class ServingView:
 
     async def refresh(self) -> None:
         """Look the view up. While Qdrant can't be reached the last one stays, not ready."""
+        async with self._looking:  # one after the other: a slow look must not undo what a later one found
+            await self._look()
+
+    async def _look(self) -> None:
         before = (self.name, self.problem)
         try:
             name = await self._store.run(self._find)
