@@ -18,6 +18,8 @@ from schemas.topics import TopicSpec
 from stream.kafka import KafkaSettings
 
 TIMEOUT_SECONDS = 30.0
+REACH_SECONDS = 10.0
+"""After which no broker is there."""
 
 Check = Callable[[Mapping[str, Mapping[str, str]]], list[str]]
 """From each topic's settings to what is wrong with them."""
@@ -46,7 +48,7 @@ def admin_client(kafka: KafkaSettings) -> AdminClient:
     return AdminClient(kafka.librdkafka(), logger=log)
 
 
-def read_topics(admin: AdminClient, names: Iterable[str], timeout: float = TIMEOUT_SECONDS) -> dict[str, TopicState]:
+def read_topics(admin: AdminClient, names: Iterable[str], timeout: float = REACH_SECONDS) -> dict[str, TopicState]:
     """These topics as far as they exist.
 
     Raises:
