@@ -87,7 +87,7 @@ def load_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: naming the file and the digest, or the field, that is missing or wrong.
     """
-    manifest = _read_manifest(folder / MANIFEST)
+    manifest = read_manifest(folder)
     for name, digest in manifest.files.items():
         found = _digest(_read(folder / name))
         if found != digest:
@@ -95,6 +95,15 @@ def load_bundle(folder: Path) -> Bundle:
     if manifest.space != (space := _space(manifest.model_dump(mode="json"))):
         raise BundleError(f"{folder / MANIFEST}: space: is {manifest.space}, but its other fields give {space}")
     return Bundle(folder, manifest)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What a bundle says of itself, unchecked but for its form.
+
+    Raises:
+        BundleError: naming the file, or the field that is missing or wrong.
+    """
+    return _read_manifest(folder / MANIFEST)
 
 
 def write_bundle(

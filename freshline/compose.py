@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder, available_cores
 from freshline import __version__
-from freshline.parts import bundle_of, load_encoder, opened_store
+from freshline.parts import bundle_folders, bundle_of, load_encoder, opened_store
 from freshline.settings import Settings
 from indexer.collections import ViewError, find_view, space_of
 from indexer.store import Store, is_outage
@@ -61,6 +61,7 @@ async def build_worker(
     Raises:
         BundleError, EncoderError, ViewError: with what to do about it.
     """
+    bundle_folders(settings)  # what is wrong with them is said before anything is reached for
     health = Health()
     with Outbox(settings.kafka(), health) as outbox, opened_store(settings, store) as opened:
         view = await _view(settings, opened)

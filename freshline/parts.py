@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from qdrant_client import QdrantClient
 
-from encoders.bundle import Bundle, BundleError, load_bundle
+from encoders.bundle import Bundle, BundleError, load_bundle, read_manifest
 from encoders.session import EncoderError, ImageEncoder
 from encoders.text import TextEncoder
 from freshline.settings import Settings
@@ -28,6 +29,16 @@ def load_encoder(settings: Settings, threads: int | None = None, *, bundle: Bund
     return ImageEncoder(found, device=settings.device, threads=threads, gpu_memory=gpu_memory)
 
 
+def bundle_folders(settings: Settings) -> dict[str, Path]:
+    """The bundles that the settings name, by space; of two the first, `FRESHLINE_BUNDLE` before all.
+
+    Raises:
+        BundleError: one of them is no bundle.
+    """
+    folders = (*reversed(settings.bundles), settings.bundle_path)
+    return {read_manifest(folder).space: folder for folder in folders}
+
+
 def bundle_of(settings: Settings, space: str) -> Bundle:
     """The bundle of a space, among those that the settings name.
 
@@ -35,11 +46,13 @@ def bundle_of(settings: Settings, space: str) -> Bundle:
         BundleError: one of them is no bundle.
         ViewError: none of them is of that space.
     """
-    bundles = map(load_bundle, (settings.bundle_path, *settings.bundles))
-    found = next((bundle for bundle in bundles if bundle.manifest.space == space), None)
-    if found is None:
-        raise ViewError(f"no bundle is of the view's space, {space}: add it to FRESHLINE_BUNDLES")
-    return found
+    folders = bundle_folders(settings)
+    if space not in folders:
+        known = ", ".join(folders)
+        raise ViewError(
+            f"no bundle in FRESHLINE_BUNDLE and FRESHLINE_BUNDLES ({known}) is of the view's space, {space}"
+        )
+    return load_bundle(folders[space])
 
 
 def encoder_of(settings: Settings, space: str, threads: int | None = None) -> ImageEncoder:

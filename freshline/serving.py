@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
 from encoders.session import ImageEncoder
-from freshline.parts import encoder_of, load_encoder, model_of, opened_store
+from freshline.parts import bundle_folders, encoder_of, load_encoder, model_of, opened_store
 from freshline.settings import Settings
 from indexer.store import Store
 from search.listing import Lister
@@ -40,6 +40,7 @@ def build_service(
     Raises:
         BundleError, EncoderError: with what to do about it.
     """
+    bundle_folders(settings)  # what is wrong with those for later is said now
     encoder = encoder or load_encoder(settings)
     with opened_store(settings, store) as opened:
         yield create_app(

@@ -56,6 +56,11 @@ class Encoding:
             on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch),
         )
 
+    @property
+    def reads(self) -> bool:
+        """Whether it has a text tower."""
+        return self._encode_text is not None
+
     async def pixels(self, image: bytes) -> Pixels:
         """The picture as the model sees it.
 

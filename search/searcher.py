@@ -46,6 +46,7 @@ class Searcher:
         self._metrics = metrics
         self._threads = ThreadPoolExecutor(settings.decode_threads, thread_name_prefix="prepare")
         self._others = others or no_others(model)
+        self._reads = model.encode_text is not None
         self._encodings = Encodings(self._encoding(model), lambda space: self._encoding(self._others(space)))
         self.view = ServingView(store, alias=settings.alias, pinned=settings.view, encodings=self._encodings)
 
@@ -66,6 +67,12 @@ class Searcher:
             Problem: 503, nothing is.
         """
         return self.view.require().encoding.bundle
+
+    @property
+    def reads(self) -> bool:
+        """Whether words can be searched by, as far as is known before there is a view."""
+        served = self.view.served
+        return served.encoding.reads if served else self._reads
 
     async def search(self, request: SearchRequest, *, canary: bool = False) -> SearchResponse:
         """The products most similar to the request's picture, its words, or both; `canary`: that one too.

@@ -115,7 +115,7 @@ def create_app(
 
     Args:
         store: where the views are.
-        model: the one to begin with; the page offers what it can do.
+        model: the one to begin with.
         settings: which view, and the limits of a request.
         registry: where `freshline_search_seconds` goes, and what `/metrics` shows.
         others: further models, for when the alias is switched to a view of another space.
@@ -132,12 +132,9 @@ def create_app(
     app = FastAPI(title="Freshline search", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
     app.include_router(_Routes(searcher, settings, registry).router())
     app.include_router(Listings(lister, searcher, settings.max_image_bytes).router(), responses=_PROBLEMS)
-    offers = {
-        "listing": lister is not None,
-        "pictures": settings.image_root is not None,
-        "words": model.encode_text is not None,
-    }
-    app.include_router(Page(**offers).router())
+    pictures = settings.image_root is not None
+    page = Page(listing=lister is not None, pictures=pictures, words=lambda: searcher.reads)
+    app.include_router(page.router())
     add_handlers(app)
     app.add_middleware(RequestLog)
     return app

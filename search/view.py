@@ -52,13 +52,14 @@ class ServingView:
         self._find = partial(find_view, alias=alias, view=pinned)
         self._encodings = encodings
         self._looking = asyncio.Lock()
-        self._served: Served | None = None
+        self.served: Served | None = None
+        """None while nothing can be searched."""
         self.problem: str | None = "the view was not looked up yet"
 
     @property
     def name(self) -> str | None:
         """The collection that is searched."""
-        return self._served.name if self._served else None
+        return self.served.name if self.served else None
 
     async def refresh(self) -> None:
         """Look the view up. While Qdrant can't be reached the last one stays, not ready."""
@@ -69,7 +70,7 @@ class ServingView:
         before = (self.name, self.problem)
         try:
             name = await self._store.run(self._find)
-            self._served, self.problem = Served(name, await self._encodings.of(space_of(name))), None
+            self.served, self.problem = Served(name, await self._encodings.of(space_of(name))), None
         except ViewError as error:
             self.problem = str(error)
             await self._let_go()
@@ -81,12 +82,12 @@ class ServingView:
 
     async def _let_go(self) -> None:
         """Of the last view, if it is gone too."""
-        if self._served is None:
+        if self.served is None:
             return
-        name = self._served.name
+        name = self.served.name
         with suppress(Exception):  # Qdrant is away again: it stays
             if not await self._store.run(lambda client: client.collection_exists(name)):
-                self._served = None
+                self.served = None
 
     @asynccontextmanager
     async def following(self, seconds: float) -> AsyncIterator[None]:
@@ -111,9 +112,9 @@ class ServingView:
         Raises:
             Problem: 503, there is nothing.
         """
-        if self._served is None:
+        if self.served is None:
             raise self.unavailable()
-        return self._served
+        return self.served
 
     def unavailable(self) -> Problem:
         """The answer while nothing can be searched."""
@@ -143,7 +144,8 @@ class ServingView:
             if is_outage(error):
                 raise self.unavailable() from error
             # The alias may have been switched and the old collection dropped: once more if there is another view now.
-            await self.refresh()
+            if self.served is served:  # otherwise somebody else found out before
+                await self.refresh()
             if self.name == served.name:
                 raise
         self.require()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from string import Template
@@ -54,14 +55,18 @@ class Page:
     Args:
         listing: whether the page offers to list a product.
         pictures: whether the service has the pictures of `file:///` URLs.
-        words: whether the page offers to search by words.
+        words: whether the page offers to search by words now: the model may change.
     """
 
-    def __init__(self, *, listing: bool, pictures: bool, words: bool) -> None:
-        offers = {"listing": listing, "pictures": pictures, "words": words}
-        switches = {name: "on" if offered else "off" for name, offered in offers.items()}
-        html = Template((_FOLDER / "index.html").read_text(encoding="utf-8")).substitute(switches)
-        self._index = _Asset(html.encode(), "text/html")
+    def __init__(self, *, listing: bool, pictures: bool, words: Callable[[], bool]) -> None:
+        html = Template((_FOLDER / "index.html").read_text(encoding="utf-8"))
+        self._words = words
+        self._index = {
+            reads: _Asset(
+                html.substitute(_switches(listing=listing, pictures=pictures, words=reads)).encode(), "text/html"
+            )
+            for reads in (False, True)
+        }
         self._files = {
             path.name: _Asset(path.read_bytes(), _MEDIA_TYPES[path.suffix])
             for path in _FOLDER.iterdir()
@@ -77,10 +82,14 @@ class Page:
 
     async def index(self, known: _Known = None) -> Response:
         """The page itself."""
-        return self._index.response(known)
+        return self._index[self._words()].response(known)
 
     async def file(self, name: str, known: _Known = None) -> Response:
         """Its style, its modules, its icon."""
         if name not in self._files:
             raise Problem(404, "file-not-found", f"the page has no file {name!r}")
         return self._files[name].response(known)
+
+
+def _switches(**offers: bool) -> dict[str, str]:
+    return {name: "on" if offered else "off" for name, offered in offers.items()}
