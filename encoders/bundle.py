@@ -103,7 +103,11 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         BundleError: naming the file, or the field that is missing or wrong.
     """
-    return _read_manifest(folder / MANIFEST)
+    path = folder / MANIFEST
+    try:
+        return _valid(path, json.loads(_read(path)))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise BundleError(f"{path}: no JSON: {error}") from None
 
 
 def write_bundle(
@@ -167,13 +171,6 @@ def _space(fields: Mapping[str, object]) -> str:
     kept = ("name", "revision", "reference", "dimension", "input_size", "resize", "distance")
     text = json.dumps({key: fields[key] for key in kept}, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _read_manifest(path: Path) -> Manifest:
-    try:
-        return _valid(path, json.loads(_read(path)))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise BundleError(f"{path}: no JSON: {error}") from None
 
 
 def _valid(path: Path, fields: object) -> Manifest:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from encoders.bundle import Bundle
 from infra.local.stack import LocalStack
+from tests.bundles import tiny_bundle
 from tests.harness import Installation, eventually
 from tests.monitoring import MonitorProcess
 
@@ -59,9 +61,21 @@ def installation(stack_env: dict[str, str], tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.fixture
-def shop(installation: dict[str, str], tmp_path: Path) -> Iterator[Installation]:
+def bundles(tmp_path: Path) -> tuple[Bundle, Bundle]:
+    """Two models, of which each sees colours as the other doesn't."""
+    return tiny_bundle(tmp_path / "old"), tiny_bundle(tmp_path / "new", name="other", channels=(2, 0, 1))
+
+
+@pytest.fixture
+def known_models() -> dict[str, str]:
+    """The settings of `shop`'s models: the shipped one, unless a module has its own."""
+    return {}
+
+
+@pytest.fixture
+def shop(installation: dict[str, str], tmp_path: Path, known_models: dict[str, str]) -> Iterator[Installation]:
     """An installation that is set up, and closed at the end."""
-    opened = Installation(installation, tmp_path)
+    opened = Installation(installation | known_models, tmp_path)
     opened.setup()
     yield opened
     opened.close()

@@ -87,7 +87,8 @@ class ImportBench:
                 self._say("the import")
                 with self._running(command) as importing:
                     self._finish(importing)
-                self._await_complete(view, self._plan.rows, seen)
+                if not self._await_complete(view, self._plan.rows, seen):
+                    raise ImportBenchError(f"the import was not complete within {COMPLETE_SECONDS} s")
                 command = ["replay", "--all", "--force"]
             self._say("beside live products")
             began = time.monotonic()

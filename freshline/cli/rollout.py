@@ -77,16 +77,16 @@ def status(
     """
     from freshline.cli.rollout_view import print_status, waiting
     from freshline.rollout.gate import Limits, failures, judge_freshness
-    from freshline.rollout.progress import look
+    from freshline.rollout.progress import looking
 
-    with _site() as site:
-        views = look(site)
+    with _site() as site, looking(site) as look:
+        views = look()
         if wait:
             building, limits = site.building(), Limits(missing=missing)
             with waiting() as show:
                 while problems := failures(judge_freshness(*_pair(views, building), _goal(site), limits)):
                     show(views[building], problems)
-                    views = look(site)  # which takes two seconds: it measures rates
+                    views = look()
         if as_json:
             typer.echo(json.dumps([view.figures() for view in views.values()], indent=2))
         else:
@@ -135,20 +135,23 @@ def switch(
     from freshline.cli.rollout_view import say
     from freshline.rollout import steps
     from freshline.rollout.gate import Limits, judge_freshness, judge_quality
-    from freshline.rollout.progress import look
+    from freshline.rollout.progress import looking
 
     limits = Limits(margin, min_overlap, max_p99_ms, missing)
     with _site() as site:
         now = site.standing()
         if now.previous is not None and not now.building:
-            say(f"{now.serving} serves already; {now.previous} is kept: finish, or rollback")
+            report = f"{now.serving} serves already; {now.previous} is kept: finish, or rollback"
+            say(json.dumps({"ok": True, "serving": now.serving}) if as_json else report)
             return
         view = site.building()
         compared = _compare(site, view, pairs, sample)
-        checks = judge_quality(compared, limits) + judge_freshness(*_pair(look(site), view), _goal(site), limits)
-        _end(checks, compared, as_json=as_json, refused=f"{view} does not serve")
+        with looking(site) as look:
+            freshness = judge_freshness(*_pair(look(), view), _goal(site), limits)
+        _end(judge_quality(compared, limits) + freshness, compared, as_json=as_json, refused=f"{view} does not serve")
         step = steps.switch(site, view)
-    say(f"{step.serving} serves; keep the workers of {now.serving} running until `finish`, so that `rollback` can be")
+    if not as_json:
+        say(f"{step.serving} serves; keep the workers of {now.serving} running until `finish`, for a `rollback`")
 
 
 @app.command()
@@ -164,12 +167,13 @@ def rollback(
     from freshline.cli.rollout_view import say
     from freshline.rollout import steps
     from freshline.rollout.gate import failures, judge_way_back
-    from freshline.rollout.progress import look
+    from freshline.rollout.progress import looking
 
     with _site() as site:
         previous = site.standing().previous
         if previous is not None and not stale:
-            problems = failures(judge_way_back(look(site)[previous], _goal(site)))
+            with looking(site) as look:
+                problems = failures(judge_way_back(look()[previous], _goal(site)))
             if problems:
                 raise Failure(f"{previous} was not fed: {'; '.join(problems)}; --stale goes back all the same")
         step = steps.rollback(site)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import time
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import ConsumerGroupDescription  # type: ignore[attr-defined]
-
 from freshline.doctor.findings import Finding, failed, ok, skipped, together, warning
-from freshline.doctor.site import TIMEOUT_SECONDS, Site
+from freshline.doctor.site import Site
+from stream.groups import group_members
 
 _SOON = 0.5
 """The share of the retention that a record may have waited."""
@@ -23,22 +21,13 @@ def groups(site: Site) -> Finding:
 def _group(site: Site, lane: str, topic: str) -> Finding:
     committed, bounds = site.reader.committed(site.groups[lane], topic), site.reader.bounds(topic)
     behind = sum(end - max(low, committed.get(number, low)) for number, (low, end) in bounds.items())
-    workers = _members(site, site.groups[lane])
+    workers = group_members(site.admin, [site.groups[lane]])[site.groups[lane]]
     message = f"{lane}: {behind} behind, {workers} worker(s)"
     if not committed:
         message += ", nothing committed yet"
     if behind and not workers:
         return warning(message, f"start one: freshline worker --lane {lane}")
     return ok(message)
-
-
-def _members(site: Site, group: str) -> int:
-    future = site.admin.describe_consumer_groups([group], request_timeout=TIMEOUT_SECONDS)[group]
-    try:
-        described: ConsumerGroupDescription = future.result()
-    except KafkaException:  # how newer brokers say that there is none
-        return 0
-    return len(described.members)
 
 
 def overtaking(site: Site) -> Finding:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -48,13 +49,17 @@ class ViewProgress:
         }
 
 
-def look(site: Site) -> dict[str, ViewProgress]:
-    """Every view, by name: the serving one first.
+@contextmanager
+def looking(site: Site) -> Iterator[Callable[[], dict[str, ViewProgress]]]:
+    """What looks, again and again with the same connections, at every view: by name, the serving one first.
 
-    Raises:
-        RolloutError: what is late can't be found out; with the reason.
+    A look takes two seconds, since it measures rates. It raises RolloutError: what is late can't be found out.
     """
-    state = asyncio.run(_state(site))
+    with opened_monitor(site.settings, CollectorRegistry()) as monitor, asyncio.Runner() as runner:
+        yield lambda: _views(site, runner.run(monitor.once()))
+
+
+def _views(site: Site, state: OpsState) -> dict[str, ViewProgress]:
     if state.problems:
         raise RolloutError("; ".join(state.problems))
     now = site.standing()
@@ -71,11 +76,6 @@ def look(site: Site) -> dict[str, ViewProgress]:
         )
         for view in now.views
     }
-
-
-async def _state(site: Site) -> OpsState:
-    with opened_monitor(site.settings, CollectorRegistry()) as monitor:
-        return await monitor.once()
 
 
 def count_products(client: QdrantClient, view: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ from PIL import Image
 
 from encoders.bundle import Bundle
 from schemas.events import Event
-from tests.bundles import tiny_bundle
 from tests.chaos.judge import files, judge
 from tests.chaos.load import Load
 from tests.chaos.scale import at, seeded
@@ -26,19 +25,8 @@ SETTLED_SECONDS = 10
 
 
 @pytest.fixture
-def bundles(tmp_path: Path) -> tuple[Bundle, Bundle]:
-    """Two models, of which each sees colours as the other doesn't."""
-    return tiny_bundle(tmp_path / "old"), tiny_bundle(tmp_path / "new", name="other", channels=(2, 0, 1))
-
-
-@pytest.fixture
-def shop(installation: dict[str, str], tmp_path: Path, bundles: tuple[Bundle, Bundle]) -> Iterator[Installation]:
-    old, new = bundles
-    known = {"FRESHLINE_BUNDLE": str(old.folder), "FRESHLINE_BUNDLES": str(new.folder)}
-    shop = Installation(installation | known, tmp_path)
-    shop.setup()
-    yield shop
-    shop.close()
+def known_models(bundles: tuple[Bundle, Bundle]) -> dict[str, str]:
+    return {"FRESHLINE_BUNDLE": str(bundles[0].folder), "FRESHLINE_BUNDLES": str(bundles[1].folder)}
 
 
 def flat(path: Path, colour: tuple[int, int, int]) -> str:
