@@ -36,8 +36,9 @@ tools:
 	@for tool in java mvn npm; do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	  test -z "$$missing" || { echo "missing:$$missing (apt-get install openjdk-17-jre-headless maven npm)"; exit 1; }
 
+# Two at a time, each with a local stack of its own: these wait more than they compute.
 test: tools unit
-	$(BIN)/pytest --ignore tests/unit
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist loadfile --ignore tests/unit
 
 # On every core, with one thread of torch's on each: more would wait for each other. A file's tests stay together, since
 # what they share is made once.

@@ -9,7 +9,7 @@ from functools import partial
 from fastapi import FastAPI
 from prometheus_client import CollectorRegistry
 
-from encoders.session import ImageEncoder
+from encoders.session import ImageEncoder, available_cores
 from freshline.parts import bundle_folders, encoder_of, load_encoder, model_of, opened_store
 from freshline.settings import Settings
 from indexer.store import Store
@@ -47,15 +47,25 @@ def build_service(
             store=opened,
             model=model_of(encoder),
             others=partial(_load, settings),
-            settings=SearchSettings(
-                settings.alias,
-                settings.view,
-                max_image_bytes=settings.image_max_bytes,
-                image_root=settings.image_root,
-            ),
+            settings=_search_settings(settings),
             registry=registry,
             lister=lister,
         )
+
+
+def _search_settings(settings: Settings) -> SearchSettings:
+    return SearchSettings(
+        settings.alias,
+        settings.view,
+        max_image_bytes=settings.image_max_bytes,
+        most_searches=settings.searches_at_once or 8 * available_cores(),
+        patience_seconds=settings.search_patience_seconds,
+        upload_seconds=settings.upload_seconds,
+        keys=settings.api_keys,
+        rate=settings.api_rate,
+        cors_origins=tuple(settings.cors_origins),
+        image_root=settings.image_root,
+    )
 
 
 def _load(settings: Settings, space: str) -> Model:

@@ -74,6 +74,14 @@ class Settings(BaseSettings):
     drain_seconds: Annotated[float, Field(gt=0, le=45)] = 10.0
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
 
+    searches_at_once: Annotated[int, Field(ge=0)] = 0
+    """0: eight for each core."""
+    search_patience_seconds: Annotated[float, Field(gt=0, le=10)] = 0.1
+    upload_seconds: Annotated[float, Field(gt=0)] = 10.0
+    api_keys: Path | None = None
+    api_rate: Annotated[str | None, Field(pattern=r"^ *[0-9]+ *(/|per) *[0-9]* *(second|minute|hour|day)s? *$")] = None
+    cors_origins: Annotated[list[str], NoDecode, BeforeValidator(_split)] = []
+
     canary_interval_seconds: Annotated[float, Field(ge=0)] = 60.0
     """0: no canary."""
     canary_deadline_seconds: Annotated[float, Field(gt=0)] = 60.0

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -19,28 +21,46 @@ _OTHER_FIELDS_BYTES = 65_536
 _PATIENCE = 4
 
 
-async def read_search(request: Request, max_image_bytes: int) -> SearchRequest:
+@dataclass(frozen=True)
+class BodyLimits:
+    """Of a request's body."""
+
+    max_image_bytes: int
+    seconds: float
+    """To arrive in."""
+
+
+async def read_search(request: Request, limits: BodyLimits) -> SearchRequest:
     """The search that `request` asks for.
 
     Raises:
-        Problem: 413 too large, 415 neither form, 400 broken multipart, 422 a field is wrong.
+        Problem: 413 too large, 415 neither form, 400 broken multipart, 408 too slow, 422 a field is wrong.
     """
-    search = await _read(request, max_image_bytes, _parse_search)
+    search = await _read(request, limits, _parse_search)
     if not search.image and not search.text:
         raise missing(type(search).model_fields["image"].alias or "image", unless="text")
     return search
 
 
-async def read_listing(request: Request, max_image_bytes: int) -> FormListing:
+async def read_listing(request: Request, limits: BodyLimits) -> FormListing:
     """The product that `request` wants listed.
 
     Raises:
         Problem: as `read_search` does.
     """
-    return await _read(request, max_image_bytes, _parse_listing)
+    return await _read(request, limits, _parse_listing)
 
 
-async def _read(request: Request, max_image_bytes: int, parse: Callable[[Request], Awaitable[T]]) -> T:
+async def _read(request: Request, limits: BodyLimits, parse: Callable[[Request], Awaitable[T]]) -> T:
+    try:
+        async with asyncio.timeout(limits.seconds):
+            return await _read_bounded(request, limits.max_image_bytes, parse)
+    except TimeoutError:
+        late = f"the request's body did not arrive within {limits.seconds:g} s"
+        raise Problem(408, "too-slow", late, headers={"Connection": "close"}) from None
+
+
+async def _read_bounded(request: Request, max_image_bytes: int, parse: Callable[[Request], Awaitable[T]]) -> T:
     # Base64 takes four bytes for three.
     limit = max_image_bytes * 4 // 3 + _OTHER_FIELDS_BYTES
     if int(request.headers.get("content-length", "0")) > limit:

@@ -49,6 +49,12 @@ def _equals(key: str, wanted: AttributeFilter) -> models.FieldCondition:
     return models.FieldCondition(key=key, match=models.MatchValue(value=wanted))
 
 
+def facet_path(name: str) -> str:
+    """Where a facet (`category`, `brand` or `attributes.NAME`) is in the payload."""
+    attribute = name.partition(".")[2]
+    return _path(attribute) if attribute else name
+
+
 def _path(name: str) -> str:
     """Where an attribute is in the payload; quoted where the name would read as a path itself."""
     return f"attributes.{name}" if _PLAIN_NAME.fullmatch(name) else f'attributes."{name}"'

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Request, Response
 
-from search.body import read_listing
+from search.body import BodyLimits, read_listing
 from search.models import FormListing, Listed
 from search.problems import Problem
 from search.query import held
@@ -34,13 +34,13 @@ class Listings:
     Args:
         lister: takes the products.
         searcher: judges the pictures and knows the index.
-        max_image_bytes: of one picture.
+        limits: of a request.
     """
 
-    def __init__(self, lister: Lister | None, searcher: Searcher, max_image_bytes: int) -> None:
+    def __init__(self, lister: Lister | None, searcher: Searcher, limits: BodyLimits) -> None:
         self._lister = lister
         self._searcher = searcher
-        self._max_image_bytes = max_image_bytes
+        self._limits = limits
 
     def router(self) -> APIRouter:
         """The routes below `/v1/demo/products`."""
@@ -52,7 +52,7 @@ class Listings:
     async def add(self, request: Request, response: Response) -> Listed:
         """List a product: a picture and a title. It can be found a little later."""
         lister = self._require()
-        product = await read_listing(request, self._max_image_bytes)
+        product = await read_listing(request, self._limits)
         await self._searcher.pixels(product.image)
         product_id = await lister.list_product(product.image, product.title)
         response.headers["Location"] = f"/v1/demo/products/{quote(product_id, safe='')}"

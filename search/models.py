@@ -18,14 +18,19 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.config import JsonDict
 from pydantic_core import from_json
 
 Text = Annotated[str, Field(min_length=1, max_length=1024)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, max_length=1024)]
 Price = Annotated[FiniteFloat, Field(ge=0)]
 Limit = Annotated[int, Field(ge=1, le=100, description="how many products at most")]
+Offset = Annotated[int, Field(ge=0, le=1000, description="how many of the most similar products to leave out")]
+# Of a blend, or of several pictures, too: all of them are means of cosines.
+MinScore = Annotated[FiniteFloat, Field(ge=-1, le=1, description="products below this score are left out")]
 # Qdrant's paths can't hold these two, quoted or not.
 AttributeName = Annotated[str, Field(pattern=r'^[^"\\]{1,64}$')]
+FacetName = Annotated[str, Field(pattern=r'^(category|brand|attributes\.[^"\\]{1,64})$')]
 AttributeFilter = Text | StrictBool | FiniteFloat | Annotated[list[Text], Field(min_length=1, max_length=64)]
 
 
@@ -40,6 +45,8 @@ class SearchRequest(BaseModel):
         0.5, description="of the words beside a picture: 0 is the picture alone, 1 the words alone"
     )
     limit: Limit = 10
+    offset: Offset = 0
+    min_score: MinScore | None = None
     category: Text | None = None
     brand: Text | None = None
     price_min: Price | None = Field(None, description="in the products' own currencies")
@@ -49,6 +56,12 @@ class SearchRequest(BaseModel):
         max_length=16,
         description="each must have this value, or one of those in a list",
         examples=[{"color": ["red", "orange"], "waterproof": True}],
+    )
+    facets: list[FacetName] = Field(
+        default_factory=list,
+        max_length=8,
+        description="to count the products that meet the filters by: category, brand, or attributes.NAME",
+        examples=[["brand", "attributes.color"]],
     )
 
 
@@ -82,6 +95,11 @@ class FormSearch(SearchRequest):
     def _attributes_from_json(cls, value: Any) -> Any:
         return from_json(value) if isinstance(value, str) else value
 
+    @field_validator("facets", mode="before")
+    @classmethod
+    def _facets_from_names(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
 
 class FormListing(BaseModel):
     """The fields of a product to be listed, as multipart form."""
@@ -100,7 +118,11 @@ class Listed(BaseModel):
 
 
 class Hit(BaseModel):
-    """A product that was found. `score` is the cosine of what was asked for and its most similar picture."""
+    """A product that was found.
+
+    `score` is the cosine of what was asked for and its most similar picture; for `similar`, the mean over the pictures
+    of the product that was asked for.
+    """
 
     product_id: str
     score: float
@@ -115,10 +137,45 @@ class Hit(BaseModel):
     version: int
 
 
+_RESPONSE: JsonDict = {
+    "results": [
+        {
+            "product_id": "mug-17",
+            "score": 0.93,
+            "title": "Striped mug",
+            "category": "mugs",
+            "brand": "Acme",
+            "price": 12.5,
+            "currency": "EUR",
+            "image_urls": ["https://cdn.example/mug-17.jpg"],
+            "occurred_at": "2026-11-23T12:00:00Z",
+            "indexed_at": "2026-11-23T12:00:02Z",
+            "version": 1795435200000000,
+        }
+    ],
+    "facets": {"brand": [{"value": "Acme", "count": 212}]},
+    "took_ms": 9.8,
+    "view": "products-0123456789ab-1",
+    "bundle": "freshline-drawn@1.20",
+}
+
+
+class FacetValue(BaseModel):
+    """How many products have a value."""
+
+    value: bool | int | str
+    count: int
+
+
 class SearchResponse(BaseModel):
     """The products, most similar first, with what found them."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [_RESPONSE]})
+
     results: list[Hit]
+    facets: dict[str, list[FacetValue]] = Field(
+        {}, description="of each that was asked for its most frequent values, among all products that meet the filters"
+    )
     took_ms: float = Field(description="without the time that the upload took")
     view: str = Field(description="the collection that was searched")
     bundle: str = Field(description="the model, as name@revision")

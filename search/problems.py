@@ -71,6 +71,11 @@ def missing(field: str, *, unless: str) -> Problem:
     return _invalid_request([((field,), f"is required, unless {unless} is given")])
 
 
+def unprocessable(field: str, message: str) -> Problem:
+    """The problem that one field can't be met."""
+    return _invalid_request([((field,), message)])
+
+
 def _invalid_request(found: Sequence[tuple[Sequence[int | str], str]]) -> Problem:
     errors = [
         {"field": ".".join(str(part) for part in where), "message": message.removeprefix("Value error, ")}

@@ -2,30 +2,88 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 from qdrant_client import QdrantClient, models
 
 from indexer.points import RANK_FIELDS, read_payload, read_stored
 from indexer.wire import numbers
 from schemas.canary import is_canary
 from schemas.payloads import VECTOR_NAME, Payload, point_id
-from search.filters import only_live
-from search.models import Hit
+from search.filters import facet_path, only_live
+from search.models import FacetValue, Hit
+from search.problems import unprocessable
+
+FACET_VALUES = 20
+"""Of each facet, at most."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which of the most similar products are wanted."""
+
+    limit: int = 10
+    offset: int = 0
+    min_score: float | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """The products, and the counts that were asked for."""
+
+    hits: list[Hit]
+    facets: dict[str, list[FacetValue]] = field(default_factory=dict)
 
 
 def nearest(
-    client: QdrantClient, view: str, vectors: list[list[float]], *, limit: int, matching: models.Filter, hnsw_ef: int
+    client: QdrantClient, view: str, vectors: list[list[float]], *, page: Page, matching: models.Filter, hnsw_ef: int
 ) -> list[Hit]:
-    """The products whose pictures are most similar to `vectors`, shape (n, dimension); each product once."""
+    """The products whose pictures are most similar to `vectors`, shape (n, dimension); each product once.
+
+    Qdrant's MaxSim is a sum over the rows of `vectors`: scores are their mean, so that they stay cosines.
+    """
+    least = None if page.min_score is None else page.min_score * len(vectors)
     found = client.query_points(
         view,
         query=vectors,
         using=VECTOR_NAME,
-        limit=limit,
+        limit=page.limit,
+        offset=page.offset,
+        score_threshold=least,
         query_filter=matching,
-        search_params=models.SearchParams(hnsw_ef=hnsw_ef),
+        search_params=models.SearchParams(hnsw_ef=max(hnsw_ef, page.offset + page.limit)),
         with_payload=True,
     )
-    return [Hit.model_validate({**(point.payload or {}), "score": point.score}) for point in found.points]
+    return [Hit.model_validate({**(each.payload or {}), "score": each.score / len(vectors)}) for each in found.points]
+
+
+def searched(
+    client: QdrantClient,
+    view: str,
+    vectors: list[list[float]],
+    *,
+    page: Page,
+    matching: models.Filter,
+    facets: list[str],
+    hnsw_ef: int,
+) -> Found:
+    """The nearest products, and of each facet how many products have each of its most frequent values.
+
+    Raises:
+        Problem: 422, the view has no payload index of a facet.
+    """
+    counted = {name: _facet(client, view, name, matching) for name in facets}
+    return Found(nearest(client, view, vectors, page=page, matching=matching, hnsw_ef=hnsw_ef), counted)
+
+
+def _facet(client: QdrantClient, view: str, name: str, matching: models.Filter) -> list[FacetValue]:
+    try:
+        found = client.facet(view, key=facet_path(name), facet_filter=matching, limit=FACET_VALUES)
+    except Exception as error:
+        if "index for faceting" in str(error):
+            raise unprocessable("facets", f"{name} has no index: FRESHLINE_INDEXED_ATTRIBUTES of this view") from None
+        raise
+    return [FacetValue(value=each.value, count=each.count) for each in found.hits]
 
 
 def held(client: QdrantClient, view: str, product_id: str) -> Payload | None:
@@ -33,7 +91,7 @@ def held(client: QdrantClient, view: str, product_id: str) -> Payload | None:
     return None if is_canary(product_id) else read_payload(client, view, product_id)
 
 
-def similar(client: QdrantClient, view: str, product_id: str, *, limit: int, hnsw_ef: int) -> list[Hit] | None:
+def similar(client: QdrantClient, view: str, product_id: str, *, page: Page, hnsw_ef: int) -> list[Hit] | None:
     """The products most similar to this one by its stored vectors; None if it isn't there or has none."""
     if is_canary(product_id):
         return None
@@ -42,4 +100,4 @@ def similar(client: QdrantClient, view: str, product_id: str, *, limit: int, hns
         return None
     others = only_live(but=point_id(product_id))
     vectors = [numbers(row) for row in stored.vectors]
-    return nearest(client, view, vectors, limit=limit, matching=others, hnsw_ef=hnsw_ef)
+    return nearest(client, view, vectors, page=page, matching=others, hnsw_ef=hnsw_ef)

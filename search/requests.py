@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _log = structlog.get_logger(__name__)
 
 HEADER = "X-Request-ID"
+HOLDER = "freshline.holder"
+"""Where a request's scope has the name of the API key that it came with."""
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _QUIET = {"/healthz", "/readyz", "/metrics"}
 """What machines ask every few seconds: logged at debug."""
@@ -55,4 +57,5 @@ class RequestLog:
 def _say(scope: Scope, status: int, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", None)  # the template: a path may hold a product, or anything
     say = _log.debug if route in _QUIET else _log.info
-    say("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1))
+    holder = {"holder": scope[HOLDER]} if HOLDER in scope else {}
+    say("request", method=scope["method"], route=route, status=status, ms=round(seconds * 1000, 1), **holder)

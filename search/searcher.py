@@ -15,9 +15,9 @@ from indexer.store import Store
 from search.filters import filter_of
 from search.metrics import SearchMetrics
 from search.model import Encoding, Encodings, Model, Models, no_others
-from search.models import Hit, SearchRequest, SearchResponse
+from search.models import SearchRequest, SearchResponse
 from search.problems import Problem
-from search.query import nearest, similar
+from search.query import Found, Page, searched, similar
 from search.settings import SearchSettings
 from search.view import Served, ServingView, ViewMoved
 
@@ -86,19 +86,20 @@ class Searcher:
             served = self.view.require()  # before work is spent on the picture
             vector = await _vector(served.encoding, request)
             matching = filter_of(request, canary=canary)
-            find = partial(nearest, vectors=[vector.tolist()], limit=request.limit, matching=matching)
+            page = Page(request.limit, request.offset, request.min_score)
+            find = partial(searched, vectors=[vector.tolist()], page=page, matching=matching, facets=request.facets)
             with suppress(ViewMoved), self._metrics.stage("query"):
-                hits = await self.view.ask(served, partial(find, hnsw_ef=self._settings.hnsw_ef))
-                return self._response(served, hits, started)
+                found = await self.view.ask(served, partial(find, hnsw_ef=self._settings.hnsw_ef))
+                return self._response(served, found, started)
 
-    async def similar(self, product_id: str, limit: int) -> SearchResponse:
+    async def similar(self, product_id: str, page: Page) -> SearchResponse:
         """The products most similar to one that is in the index.
 
         Raises:
             Problem: 404 if it isn't, or has no pictures there; 503 while there is no view.
         """
         started = time.perf_counter()
-        find = partial(similar, product_id=product_id, limit=limit, hnsw_ef=self._settings.hnsw_ef)
+        find = partial(similar, product_id=product_id, page=page, hnsw_ef=self._settings.hnsw_ef)
         while True:
             served = self.view.require()
             with suppress(ViewMoved), self._metrics.stage("query"):
@@ -106,7 +107,7 @@ class Searcher:
                 break
         if hits is None:
             raise Problem(404, "product-not-found", f"the index holds no pictures of a product {product_id!r}")
-        return self._response(served, hits, started)
+        return self._response(served, Found(hits), started)
 
     async def pixels(self, image: bytes) -> Pixels:
         """The picture as the model sees it.
@@ -119,11 +120,13 @@ class Searcher:
     def _encoding(self, model: Model) -> Encoding:
         return Encoding(model, self._settings, self._metrics, self._threads)
 
-    def _response(self, served: Served, hits: list[Hit], started: float) -> SearchResponse:
+    def _response(self, served: Served, found: Found, started: float) -> SearchResponse:
         seconds = time.perf_counter() - started
         self._metrics.answered(seconds)
         took_ms = round(seconds * 1000, 3)
-        return SearchResponse(results=hits, took_ms=took_ms, view=served.name, bundle=served.encoding.bundle)
+        return SearchResponse(
+            results=found.hits, facets=found.facets, took_ms=took_ms, view=served.name, bundle=served.encoding.bundle
+        )
 
 
 async def _vector(encoding: Encoding, request: SearchRequest) -> Vectors:

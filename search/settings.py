@@ -22,5 +22,17 @@ class SearchSettings:
     """How long the first query of a batch waits for others."""
     # The graph's own default finds too few of the true neighbours among multivectors.
     hnsw_ef: int = 512
+    most_searches: int = 8
+    """At work at once; further ones wait."""
+    patience_seconds: float = 0.1
+    """How long, before they are refused."""
+    upload_seconds: float = 10.0
+    """How long a request's body may take to arrive."""
+    keys: Path | None = None
+    """The file of API keys; without one everybody may ask."""
+    rate: str | None = None
+    """How often each key may, unless it has its own rate: `100/second`."""
+    cors_origins: tuple[str, ...] = ()
+    """Whose pages in browsers may ask: `https://shop.example`, or `*`."""
     image_root: Path | None = None
     """Pictures of products that are `file:///` below this folder are served, and no others."""

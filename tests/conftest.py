@@ -14,6 +14,7 @@ import pytest
 from encoders.bundle import Bundle
 from infra.local.stack import LocalStack
 from tests.bundles import tiny_bundle
+from tests.chaos.table import PROPERTY, table
 from tests.harness import Installation, eventually
 from tests.monitoring import MonitorProcess
 
@@ -99,3 +100,12 @@ def clothing() -> Path:
     if not (folder / "labels.csv").exists():
         pytest.skip(f"no photos in {folder} (FRESHLINE_TEST_DATA)")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of chaos, where scenarios ran; here, since who only hands out tests reads no other conftest."""
+    ran = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    properties = [pair for report in ran if report.when == "call" for pair in report.user_properties]
+    if rows := [cells for name, cells in properties if name == PROPERTY]:
+        terminalreporter.section("chaos")
+        terminalreporter.write(table(rows))

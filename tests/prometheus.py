@@ -102,6 +102,11 @@ class AlertingPrometheus:
     def __exit__(self, *_: object) -> None:
         self._running.close()
 
+    @property
+    def url(self) -> str:
+        """Prometheus's."""
+        return f"http://127.0.0.1:{self._port}"
+
     def value(self, query: str) -> float | None:
         """Of an expression now: its one sample, None if there is none."""
         answer = _get(self._port, f"/api/v1/query?{urllib.parse.urlencode({'query': query})}")

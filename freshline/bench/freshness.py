@@ -44,8 +44,8 @@ class FreshnessPlan:
     rate: float | None = None
     """Events a second; None: `load` of the capacity."""
     load: float = 0.5
-    burst: int = 4000
-    """Events that the capacity is measured with."""
+    burst: int = 20_000
+    """Events that the capacity is measured with: a minute's, since Qdrant has no index to build over the first few."""
     workers: int = 1
 
 

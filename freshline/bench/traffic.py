@@ -15,8 +15,9 @@ from schemas.payloads import point_id
 from stream.publisher import Publisher
 
 PERIOD_SECONDS = 0.05
-MOST_OF_A_CORE = 0.1
-"""For asking: with a large backlog it asks more rarely, so as not to be the load itself."""
+MOST_OF_A_CORE, MOST_OF_AN_AGE = 0.1, 0.1
+"""For asking: with a large backlog it asks more rarely, so as not to be the load itself, but often enough that no
+freshness is seen more than so much too long."""
 CHUNK = 1000
 
 
@@ -79,7 +80,8 @@ class Traffic:
                 self._look(publish_due)
                 done = time.monotonic()
                 self.longest_gap = max(self.longest_gap, done - looked)
-                looked, next_look = now, now + max(PERIOD_SECONDS, (done - now) / MOST_OF_A_CORE)
+                pause = min((done - now) / MOST_OF_A_CORE, self.oldest_age() * MOST_OF_AN_AGE)
+                looked, next_look = now, now + max(PERIOD_SECONDS, pause)
         return (self._number - first) / (time.monotonic() - began)
 
     def drain(self, check: Callable[[], None]) -> None:

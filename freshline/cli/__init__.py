@@ -14,6 +14,7 @@ from freshline.cli import (
     doctor,
     evaluate,
     export,
+    keys,
     monitor,
     publish,
     replay,
@@ -39,6 +40,7 @@ app.command()(worker.worker)
 app.command()(publish.publish)
 app.command()(serve.serve)
 app.command()(search.search)
+app.add_typer(keys.app, name="keys")
 app.add_typer(dead_letters.app, name="dead-letters")
 app.command()(monitor.monitor)
 app.command()(replay.replay)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from freshline.bench.imports_report import ImportReport
     from freshline.bench.replay_report import ReplayReport
     from freshline.bench.report import PipelineReport
+    from freshline.bench.search_report import SearchReport
     from freshline.bench.write_report import WriteReport
     from infra.local.stack import LocalStack
 
@@ -131,7 +132,7 @@ def freshness(
     seconds: Annotated[float, typer.Option(min=1, help="How long the load is steady.")] = 300,
     outage: Annotated[float, typer.Option(min=1, help="Seconds without a worker, under the same load.")] = 120,
     rate: Annotated[float | None, typer.Option(min=1, help="Events/s.", show_default="half of the capacity")] = None,
-    burst: Annotated[int, typer.Option(min=200, help="Events that the capacity is measured with.")] = 4000,
+    burst: Annotated[int, typer.Option(min=200, help="Events that the capacity is measured with.")] = 20_000,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -146,6 +147,30 @@ def freshness(
     plan = FreshnessPlan(seconds, outage, rate, burst=burst, workers=workers or available_cores())
     with _bench(round(plan.seconds + plan.outage)) as bench:
         report = FreshnessBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+    _print(report, as_json=as_json)
+
+
+@app.command()
+def search(
+    products: Annotated[int, typer.Option(min=100, help="Of one to six pictures each.")] = 20_000,
+    seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = 20,
+    first: Annotated[float, typer.Option(min=1, help="Searches/s to begin with.")] = 20,
+    limit_ms: Annotated[float, typer.Option(min=1, help="That 99 of 100 answers may take.")] = 200,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Measure the highest rate that the search service answers in time, and what it does at twice that rate.
+
+    Example: freshline bench search --products 100000
+    """
+    from freshline.bench.search import SearchBench, SearchBenchError, SearchPlan
+
+    with _bench(products) as bench:
+        try:
+            plan = SearchPlan(products, seconds, first, limit_ms / 1000)
+            report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+        except SearchBenchError as error:
+            raise Failure(str(error)) from error
     _print(report, as_json=as_json)
 
 
@@ -211,7 +236,8 @@ def encoder(
 
 
 Report: TypeAlias = (
-    "PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport | ReplayReport"
+    "PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport"
+    " | ReplayReport | SearchReport"
 )
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import base64
-import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,7 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from freshline.cli.errors import Failure
-from freshline.cli.http import post
+
+if TYPE_CHECKING:
+    from search.models import Hit
+
+_TIMEOUT_SECONDS = 30.0
 
 
 def search(
@@ -27,6 +29,9 @@ def search(
     ] = None,
     url: Annotated[str, typer.Option(help="Where `freshline serve` answers.")] = "http://127.0.0.1:8080",
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many products at most.")] = 10,
+    key: Annotated[
+        str | None, typer.Option(envvar="FRESHLINE_API_KEY", help="An API key, where the service wants one.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the service's answer as it is.")] = False,
 ) -> None:
     """Find the products that look most like a picture, or like what words say, or both.
@@ -35,35 +40,34 @@ def search(
     """
     if image is None and not text:
         raise Failure("nothing to search for: give a picture, or --text")
-    asked = {"image_base64": image and _read(image), "text": text, "text_weight": text_weight}
-    given = {name: value for name, value in asked.items() if value is not None}
-    answer = post(f"{url.rstrip('/')}/v1/search", {**given, "limit": limit})
-    if as_json:
-        typer.echo(json.dumps(answer, indent=2, ensure_ascii=False))
-        return
-    console = Console()
-    console.print(_table(answer["results"], datetime.now(UTC)))
-    console.print(f"{len(answer['results'])} products in {answer['took_ms']:.0f} ms", highlight=False)
+    from freshline.client import Client, SearchError
 
-
-def _read(image: Path) -> str:
     try:
-        return base64.b64encode(image.read_bytes()).decode()
+        with Client(url, key=key, attempts=1, timeout=_TIMEOUT_SECONDS) as client:
+            answer = client.search(image, text, text_weight=text_weight, limit=limit)
     except OSError as error:
         raise Failure(f"{image}: {error.strerror}") from error
+    except (SearchError, ValueError) as error:
+        raise Failure(str(error)) from error
+    if as_json:
+        typer.echo(answer.model_dump_json(indent=2))
+        return
+    console = Console()
+    console.print(_table(answer.results, datetime.now(UTC)))
+    console.print(f"{len(answer.results)} products in {answer.took_ms:.0f} ms", highlight=False)
 
 
-def _table(hits: list[dict[str, Any]], now: datetime) -> Table:
+def _table(hits: list[Hit], now: datetime) -> Table:
     table = Table("score", "product", "title", "price", "listed", box=None, header_style="bold", pad_edge=False)
     for hit in hits:
-        listed = _ago(now - datetime.fromisoformat(hit["occurred_at"]))
-        cells = (f"{hit['score']:.3f}", hit["product_id"], hit["title"] or "", _price(hit), listed)
+        listed = _ago(now - hit.occurred_at)
+        cells = (f"{hit.score:.3f}", hit.product_id, hit.title or "", _price(hit), listed)
         table.add_row(*map(Text, cells))
     return table
 
 
-def _price(hit: dict[str, Any]) -> str:
-    return "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency'] or ''}".rstrip()
+def _price(hit: Hit) -> str:
+    return "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".rstrip()
 
 
 def _ago(age: timedelta) -> str:

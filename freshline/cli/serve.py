@@ -32,6 +32,7 @@ def serve(
     from freshline.process import introduce
     from freshline.serving import build_service
     from freshline.settings import Settings
+    from search.keys import KeyFileError
 
     settings = Settings()
     mask = configure(settings.log_format, settings.log_level, settings.secrets())
@@ -48,7 +49,7 @@ def serve(
                 timeout_graceful_shutdown=int(settings.drain_seconds),
             )
             _run(uvicorn.Server(config))
-    except (BundleError, EncoderError) as error:
+    except (BundleError, EncoderError, KeyFileError) as error:
         raise Failure(mask.text(str(error))) from error
 
 

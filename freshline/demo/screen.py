@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
@@ -14,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from freshline.interrupts import Interrupted
+from search.models import Hit
 
 WIDTH = 100
 _LEFT_OUT_SHOWN = 5
@@ -60,13 +60,13 @@ class Screen:
         if len(problems) > _LEFT_OUT_SHOWN:
             self._console.print(Text(f"  and {len(problems) - _LEFT_OUT_SHOWN} more", "yellow"))
 
-    def hits(self, results: list[dict[str, Any]], hero: str) -> None:
+    def hits(self, results: list[Hit], hero: str) -> None:
         """Products, most similar first; the story's own is marked."""
         table = Table.grid("", "", "", "", padding=(0, 2))
         table.columns[2].justify = "right"
         for hit in results:
-            own = hit["product_id"] == hero
-            cells = (f"  {hit['score']:.3f}", hit["title"] or "", price(hit), "◄ this one" if own else "")
+            own = hit.product_id == hero
+            cells = (f"  {hit.score:.3f}", hit.title or "", price(hit), "◄ this one" if own else "")
             table.add_row(*(Text(cell, "green" if own else "") for cell in cells))
         self._console.print(table)
 
@@ -119,6 +119,6 @@ class Clock:
         return time.monotonic() - self._started
 
 
-def price(hit: dict[str, Any]) -> str:
+def price(hit: Hit) -> str:
     """A product's price for people, empty where it has none."""
-    return "" if hit["price"] is None else f"{hit['price']:.2f} {hit['currency'] or ''}".rstrip()
+    return "" if hit.price is None else f"{hit.price:.2f} {hit.currency or ''}".rstrip()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 from collections.abc import Callable
-from typing import Any
 
 from freshline.cli.errors import Failure
-from freshline.cli.http import post
+from freshline.client import Client, SearchError
 from freshline.demo.catalogue import Catalogue, change, cheaper
 from freshline.demo.hero import Hero
 from freshline.demo.ledger import PATIENCE_SECONDS
@@ -16,6 +14,7 @@ from freshline.demo.letters import read_dead_letters
 from freshline.demo.screen import Clock, Screen, price
 from freshline.demo.shop import Shop
 from schemas.events import Event
+from search.models import Hit
 
 _SHOWN = 3
 _NAMED = 5
@@ -98,7 +97,7 @@ class Story:
 
     async def _words(self, words: str) -> None:
         self._screen.chapter(f"In words: “{words}”")
-        hits = await self._ask({"text": words})
+        hits = await self._ask(text=words)
         self._screen.hits(hits, self._hero.product_id)
         self._expect(any(map(self._is_hero, hits)), f"the words “{words}” did not find {self._hero.product_id}")
 
@@ -110,11 +109,11 @@ class Story:
     async def _price_update(self) -> None:
         product = cheaper(self._hero.item.product)
         seconds = await self._changed(change("updated", self._hero.product_id, product))
-        now = next((hit for hit in await self._ask(_by(self._hero.own_picture)) if self._is_hero(hit)), None)
+        now = next((hit for hit in await self._ask(self._hero.own_picture) if self._is_hero(hit)), None)
         self._screen.chapter("Its price changes", "an updated event: nothing is encoded again")
         self._screen.line(f"  now {price(now) if now else 'not found'}, searchable {seconds:.2f} s later")
         self._expect(
-            now is not None and now["price"] == float(product.price or 0),
+            now is not None and now.price == float(product.price or 0),
             f"the new price {product.price} of {self._hero.product_id} is not in the index",
         )
         kept = self._shop.ledger.outcomes["payload_only"]
@@ -128,7 +127,7 @@ class Story:
 
     async def _return(self) -> None:
         seconds = await self._changed(change("created", self._hero.product_id, self._hero.item.product))
-        back = self._is_first(await self._ask(_by(self._hero.street_photo)))
+        back = self._is_first(await self._ask(self._hero.street_photo))
         if back:
             self._screen.chapter(
                 "It is back", f"a created event: the shopper's photo finds it first {seconds:.2f} s later"
@@ -158,26 +157,27 @@ class Story:
             await self._shop.ledger.until(self._published)
         return clock.seconds
 
-    async def _search(self, picture: bytes) -> list[dict[str, Any]]:
-        hits = await self._ask(_by(picture))
+    async def _search(self, picture: bytes) -> list[Hit]:
+        hits = await self._ask(picture)
         self._screen.hits(hits, self._hero.product_id)
         return hits
 
-    async def _ask(self, query: dict[str, str]) -> list[dict[str, Any]]:
-        answer = await asyncio.to_thread(post, f"{self._shop.url}/v1/search", {**query, "limit": _SHOWN})
-        hits: list[dict[str, Any]] = answer["results"]
-        return hits
+    async def _ask(self, picture: bytes | None = None, text: str | None = None) -> list[Hit]:
+        def asked() -> list[Hit]:
+            with Client(self._shop.url) as client:
+                return client.search(picture, text, limit=_SHOWN).results
 
-    def _is_hero(self, hit: dict[str, Any]) -> bool:
-        return bool(hit["product_id"] == self._hero.product_id)
+        try:
+            return await asyncio.to_thread(asked)
+        except SearchError as error:
+            raise Failure(str(error)) from error
 
-    def _is_first(self, hits: list[dict[str, Any]]) -> bool:
+    def _is_hero(self, hit: Hit) -> bool:
+        return hit.product_id == self._hero.product_id
+
+    def _is_first(self, hits: list[Hit]) -> bool:
         return bool(hits) and self._is_hero(hits[0])
 
     def _expect(self, true: bool, otherwise: str) -> None:
         if not true:
             self._problems.append(otherwise)
-
-
-def _by(picture: bytes) -> dict[str, str]:
-    return {"image_base64": base64.b64encode(picture).decode()}

@@ -1,4 +1,4 @@
-"""What the fault tests share: a stack that is whole again, and the table of what they came to."""
+"""What the fault tests share: a stack that is whole again, and scenarios that come to rows of a table."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ import pytest
 
 from infra.local.stack import LocalStack
 from tests.chaos.scenario import Scenario
-from tests.chaos.table import Row, table
+from tests.chaos.table import PROPERTY, Row
 from tests.harness import Installation
-
-ROWS: pytest.StashKey[list[Row]] = pytest.StashKey()
 
 
 @pytest.fixture
@@ -24,10 +22,8 @@ def mended(stack: LocalStack) -> Iterator[LocalStack]:
 @pytest.fixture
 def scenario(shop: Installation, request: pytest.FixtureRequest) -> Scenario:
     """A scenario on an installation of its own; what it comes to is a row of the table."""
-    return Scenario(shop, request.config.stash.setdefault(ROWS, []).append)
 
+    def note(row: Row) -> None:
+        request.node.user_properties.append((PROPERTY, row.cells()))
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if rows := config.stash.get(ROWS, []):
-        terminalreporter.section("chaos")
-        terminalreporter.write(table(rows))
+    return Scenario(shop, note)

@@ -27,6 +27,7 @@ from stream.monitor.positions import Position
 from stream.monitor.state import OpsState
 from tests.harness import Installation, draw, event, eventually, listing
 from tests.monitoring import MonitorProcess, grew_by_the_clock
+from tests.prometheus import AlertingPrometheus
 
 
 def test_with_every_worker_dead_what_waits_grows_older_second_by_second_until_one_is_back(
@@ -98,6 +99,28 @@ def test_the_page_and_the_canary(shop: Installation) -> None:
         assert monitor.process.wait(20) == 0
     finally:
         monitor.kill()
+
+
+def test_what_only_workers_know_comes_from_the_prometheus_that_scrapes_them(shop: Installation, tmp_path: Path) -> None:
+    with shop.worker() as worker, AlertingPrometheus([f"127.0.0.1:{worker.port}"], tmp_path) as prometheus:
+        monitor = MonitorProcess(shop, FRESHLINE_PROMETHEUS_URL=prometheus.url)
+        try:
+            eventually(monitor.ready, what="the monitor")
+            eventually(worker.ready, what="the worker")
+            number = iter(range(10_000))
+
+            def published() -> OpsState:
+                """As a shop at work: a rate needs more than one scrape with another count."""
+                shop.publish(listing(f"p{next(number)}", [draw(tmp_path / "any.jpg", 1)]))
+                return monitor.state()
+
+            eventually(lambda: (published().outcomes or {}).get("indexed", 0) > 0, what="rates by outcome")
+            fresh = eventually(lambda: [each for each in published().history if each.freshness_p99], what="freshness")
+            state, newest = monitor.state(), fresh[-1]
+            assert 0 < (newest.freshness_p50 or 0) <= (newest.freshness_p99 or 0) < 60
+            assert state.problems == []
+        finally:
+            monitor.kill()
 
 
 def test_dead_letters_are_counted_as_they_come(shop: Installation, monitor: MonitorProcess, tmp_path: Path) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 import pytest
@@ -159,6 +162,53 @@ def test_filters_and_products_on_a_real_server(stocked: Installation) -> None:
         assert get(f"{url}/v1/products/{quote('no such/product ?', safe='')}")[0] == 404
         assert ids(ask(url, "lamp", text="a mug", text_weight=0))[0] == "lamp"
         assert ask(url, "lamp", text="a mug", text_weight=2)[0] == 422
+
+
+def test_facets_on_a_real_server(installation: dict[str, str], tmp_path: Path) -> None:
+    shop = Installation(installation | {"FRESHLINE_INDEXED_ATTRIBUTES": "sizes,rating"}, tmp_path)
+    shop.setup(partitions=1)
+    put(shop, shop.view, list(COLOURS))
+    with shop.serving() as url:
+        _, answer = ask(url, "lamp", limit=1, facets="category,attributes.sizes")
+        assert answer["facets"] == {
+            "category": [{"value": "mug", "count": 2}, {"value": "lamp", "count": 1}],
+            "attributes.sizes": [{"value": "M", "count": 3}, {"value": "S", "count": 3}],
+        }
+        _, answer = ask(url, "lamp", limit=1, facets="category", price_min=5)
+        assert answer["facets"]["category"] == [{"value": "mug", "count": 2}]
+        status, refused = ask(url, "lamp", facets="attributes.in stock")
+        assert (status, refused["errors"][0]["field"]) == (422, "facets")
+    shop.close()
+
+
+def test_hostile_uploads_are_refused_while_others_are_answered(stocked: Installation) -> None:
+    """Slow ones that never end, a bomb, and what is no picture."""
+    stocked.env["FRESHLINE_UPLOAD_SECONDS"] = "2"
+    bomb = io.BytesIO()
+    Image.new("1", (30_000, 30_000)).save(bomb, "PNG")
+    with stocked.serving() as url, ExitStack() as slow:
+        address = urlsplit(url)
+        begun = [slow.enter_context(_never_ending(str(address.hostname), int(address.port or 0))) for _ in range(50)]
+        for content, reason in ((bomb.getvalue(), "image_too_large"), (b"%PDF-1.7", "image_unsupported")):
+            body = json.dumps({"image_base64": base64.b64encode(content).decode()}).encode()
+            request = urllib.request.Request(f"{url}/v1/search", body, {"Content-Type": "application/json"})
+            status, answer = get(request)
+            assert (400 <= status < 500, answer["reason"]) == (True, reason)
+        for product_id in ("mug/red", "mug/blue", "lamp"):
+            assert ids(ask(url, product_id))[0] == product_id
+        for each in begun:
+            assert each.recv(100).split()[1] == b"408"
+
+
+@contextmanager
+def _never_ending(host: str, port: int) -> Iterator[socket.socket]:
+    """An upload that was begun."""
+    with socket.create_connection((host, port), timeout=30) as connection:
+        head = (
+            b"POST /v1/search HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100000\r\n\r\n"
+        )
+        connection.sendall(head + b'{"image_base64": "')
+        yield connection
 
 
 def test_an_upload_over_the_limit_is_answered(stocked: Installation, tmp_path: Path) -> None:

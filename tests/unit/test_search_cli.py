@@ -14,6 +14,7 @@ import pytest
 
 from freshline.cli.errors import Failure
 from freshline.cli.search import _ago, search
+from search.models import SearchResponse
 
 
 class Service(HTTPServer):
@@ -22,6 +23,7 @@ class Service(HTTPServer):
     status = 200
     answer = b""
     asked: dict[str, Any]
+    authorization: str | None
 
     @property
     def url(self) -> str:
@@ -32,6 +34,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Service
 
     def do_POST(self) -> None:
+        self.server.authorization = self.headers["Authorization"]
         self.server.asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
         self.send_response(self.server.status)
         self.end_headers()
@@ -67,6 +70,8 @@ def hit(**fields: Any) -> dict[str, Any]:
         "price": 5.0,
         "currency": "EUR",
         "occurred_at": occurred_at,
+        "indexed_at": occurred_at,
+        "version": 1,
     } | fields
 
 
@@ -94,10 +99,17 @@ def test_words(service: Service, image: Path) -> None:
         search()
 
 
+def test_a_key(service: Service, image: Path) -> None:
+    service.answer = answer()
+    search(image, url=service.url, key="fl_1")
+    assert service.authorization == "Bearer fl_1"
+
+
 def test_json(service: Service, image: Path, capsys: pytest.CaptureFixture[str]) -> None:
     service.answer = answer(hit())
     search(image, url=service.url, as_json=True)
-    assert json.loads(capsys.readouterr().out) == json.loads(service.answer)
+    answered = SearchResponse.model_validate_json(service.answer)
+    assert SearchResponse.model_validate_json(capsys.readouterr().out) == answered
 
 
 @pytest.mark.parametrize(

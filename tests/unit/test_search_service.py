@@ -24,6 +24,7 @@ from schemas.bundles import Manifest
 from schemas.canary import CANARY
 from schemas.payloads import VECTOR_NAME, Payload, point_id
 from search.model import Model
+from search.models import JsonSearch, SearchResponse
 from search.service import create_app
 from search.settings import SearchSettings
 
@@ -209,6 +210,36 @@ async def test_filters(http: httpx.AsyncClient, fields: dict[str, Any], expected
     assert found(await search(http, **fields)) == expected
 
 
+PAGES = [
+    ({"offset": 1}, ["shoes/orange", "green"]),
+    ({"offset": 1, "limit": 1}, ["shoes/orange"]),
+    ({"offset": 3}, []),
+    ({"min_score": 0.5}, ["red", "shoes/orange"]),
+    ({"min_score": 0.5, "offset": 1}, ["shoes/orange"]),
+    ({"min_score": -1}, ["red", "shoes/orange", "green"]),
+]
+
+
+@pytest.mark.parametrize(("fields", "expected"), PAGES)
+@pytest.mark.parametrize("form", [search, search_json])
+async def test_pages_and_scores(
+    http: httpx.AsyncClient, form: Any, fields: dict[str, Any], expected: list[str]
+) -> None:
+    assert found(await form(http, **fields)) == expected
+
+
+async def test_facets_count_what_meets_the_filters(http: httpx.AsyncClient) -> None:
+    response = await search_json(http, limit=1, facets=["brand", "category", "attributes.size", "attributes.heel.cm"])
+    assert found(response) == ["red"]
+    counted = response.json()["facets"]
+    assert counted["brand"] == [{"value": "Acme", "count": 2}]
+    assert counted["category"] == [{"value": "mugs", "count": 1}, {"value": "shoes", "count": 1}]
+    assert counted["attributes.size"] == [{"value": "M", "count": 1}, {"value": "S", "count": 1}]
+    assert counted["attributes.heel.cm"] == [{"value": 3, "count": 1}]
+    few = await search(http, facets="brand, attributes.new", category="shoes")
+    assert few.json()["facets"] == {"brand": [{"value": "Acme", "count": 1}], "attributes.new": []}
+
+
 async def test_fields_left_empty_in_a_form_count_as_absent(http: httpx.AsyncClient) -> None:
     assert found(await search(http, text="", category="", attributes="", limit="")) == ["red", "shoes/orange", "green"]
 
@@ -221,6 +252,8 @@ async def test_fields_left_empty_in_a_form_count_as_absent(http: httpx.AsyncClie
         ({"limit": "many"}, ["limit"]),
         ({"price_min": "-1", "price_max": "inf"}, ["price_min", "price_max"]),
         ({"shape": "round"}, ["shape"]),
+        ({"offset": 1001}, ["offset"]),
+        ({"min_score": 1.5}, ["min_score"]),
     ],
 )
 async def test_wrong_fields_are_named(http: httpx.AsyncClient, fields: dict[str, Any], wrong: list[str]) -> None:
@@ -369,6 +402,11 @@ async def test_what_the_index_holds_for_a_product(http: httpx.AsyncClient) -> No
 async def test_similar_products(http: httpx.AsyncClient) -> None:
     assert found(await http.get("/v1/products/shoes/orange/similar")) == ["red", "green"]
     assert found(await http.get("/v1/products/red/similar", params={"limit": 1})) == ["shoes/orange"]
+    assert found(await http.get("/v1/products/red/similar", params={"offset": 1})) == ["green"]
+    assert found(await http.get("/v1/products/red/similar", params={"min_score": 0.5})) == ["shoes/orange"]
+    scored = (await http.get("/v1/products/red/similar")).json()["results"]
+    for hit, colour in zip(scored, ["orange", "green"], strict=True):  # of two pictures, and yet a cosine
+        assert hit["score"] == pytest.approx(np.dot(vector("red"), vector(colour)), abs=1e-5)
     assert wrong_fields(await http.get("/v1/products/red/similar", params={"limit": 0})) == ["limit"]
     for product_id in ("nothing", "gone"):
         problem(await http.get(f"/v1/products/{product_id}/similar"), 404)
@@ -417,6 +455,11 @@ async def test_health_metrics_and_openapi(http: httpx.AsyncClient) -> None:
     operation = (await http.get("/openapi.json")).json()["paths"]["/v1/search"]["post"]
     assert set(operation["requestBody"]["content"]) == {"multipart/form-data", "application/json"}
     assert set(operation["responses"]) == {"200", "default"}
+    examples = operation["requestBody"]["content"]["application/json"]["examples"]
+    assert JsonSearch.model_validate(examples["words"]["value"]).limit == 5
+    assert [sorted(each["value"]) for each in examples.values()][2] == ["image_base64", "text", "text_weight"]
+    (answer,) = SearchResponse.model_json_schema()["examples"]
+    assert SearchResponse.model_validate(answer).results[0].product_id == "mug-17"
 
 
 async def test_before_the_first_view(store: Store) -> None:

@@ -44,7 +44,13 @@ def test_secrets_are_in_no_representation(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("VERSIONS", "dates"), ("MAX_IN_FLIGHT", "0"), ("TOPIC_PREFIX", "a b"), ("IMAGE_ALLOW_NETWORKS", "10.0.0.0/99")],
+    [
+        ("VERSIONS", "dates"),
+        ("MAX_IN_FLIGHT", "0"),
+        ("TOPIC_PREFIX", "a b"),
+        ("API_RATE", "often"),
+        ("IMAGE_ALLOW_NETWORKS", "10.0.0.0/99"),
+    ],
 )
 def test_a_wrong_value_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"FRESHLINE_{name}", value)

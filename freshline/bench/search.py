@@ -1,0 +1,207 @@
+"""`freshline bench search`: the highest rate that the search service answers in time, and what it does at twice it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from os import environ
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import aiohttp
+from qdrant_client import QdrantClient, models
+from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+
+from encoders.bundle import load_bundle
+from encoders.session import available_cores
+from freshline.bench.clustered import clustered
+from freshline.bench.installation import install, settings_of
+from freshline.bench.meters import resident_bytes
+from freshline.bench.openloop import Window, drive, summed_up
+from freshline.bench.search_report import Kind, SearchReport
+from freshline.bench.workload import draw
+from freshline.parts import opened_store
+from infra.local.stack import LocalStack
+
+DRAWN = 50
+WRITE_BATCH = 500
+START_SECONDS, INDEX_SECONDS, ANSWER_SECONDS = 60.0, 1800.0, 10.0
+STEP, LOOKS = 1.5, 3
+"""The rate is raised by this factor until it is too much, then what lies between is halved so often."""
+
+Say = Callable[[str], None]
+Seen = Callable[[float], None]
+
+
+class SearchBenchError(RuntimeError):
+    """It can't be measured; the message says why."""
+
+
+@dataclass(frozen=True)
+class SearchPlan:
+    """How much is searched, and for how long at each rate."""
+
+    products: int = 20_000
+    seconds: float = 20
+    first: float = 20
+    """Searches a second to begin with."""
+    limit: float = 0.2
+    """Seconds that 99 of 100 answers may take."""
+
+
+class SearchBench:
+    """One run on a local stack that is up."""
+
+    def __init__(self, plan: SearchPlan, stack: LocalStack, folder: Path, say: Say) -> None:
+        self._plan, self._folder, self._say = plan, folder, say
+        own = {"TOPIC_PREFIX": "searched.", "ALIAS": "searched", "IMAGE_ROOT": str(folder), "LOG_LEVEL": "warning"}
+        self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
+        self._settings = settings_of(self._env)
+
+    def run(self, seen: Seen) -> SearchReport:
+        """Measure; `seen` is told how many products are in the view."""
+        self._say(f"drawing {DRAWN} pictures")
+        pictures = [path.read_bytes() for path in draw(self._folder, DRAWN).pictures]
+        view = install(self._settings)
+        dimension = load_bundle(self._settings.bundle_path).manifest.dimension
+        with opened_store(self._settings) as store:
+            self._say("writing products")
+            for start in range(0, self._plan.products, WRITE_BATCH):
+                points = clustered(range(start, min(start + WRITE_BATCH, self._plan.products)), dimension)
+                store.run_sync(lambda client, points=points: client.upsert(view, points))  # type: ignore[misc]
+                seen(start + len(points))
+            self._say("building the index")
+            store.run_sync(lambda client: _await_green(client, view))
+        with self._service() as (url, process):
+            kinds = [
+                asyncio.run(self._measure(url, process, name, send))
+                for name, send in (
+                    ("like a product", partial(_similar, url, self._plan.products)),
+                    ("by a picture", partial(_picture, url, pictures)),
+                )
+            ]
+        return SearchReport(
+            machine=f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}",
+            products=self._plan.products,
+            seconds=self._plan.seconds,
+            limit=self._plan.limit,
+            kinds=kinds,
+        )
+
+    @contextmanager
+    def _service(self) -> Iterator[tuple[str, int]]:
+        """Its URL and its process."""
+        log = self._folder / "serve.log"
+        command = [sys.executable, "-m", "freshline", "serve", "--port", "0"]
+        with log.open("wb") as output:
+            env = environ | self._env | {"FRESHLINE_LOG_LEVEL": "info", "FRESHLINE_LOG_FORMAT": "json"}
+            process = subprocess.Popen(command, env=env, stdout=output, stderr=output)  # noqa: S603 (our own)
+        try:
+            yield self._address(log, process), process.pid
+        finally:
+            process.terminate()
+            process.wait()
+
+    def _address(self, log: Path, process: subprocess.Popen[bytes]) -> str:
+        """As soon as it answers; its port is in its log."""
+
+        def ready() -> str | None:
+            if process.poll() is not None:
+                raise SearchBenchError(f"the service ended:\n{log.read_text()[-2000:]}")
+            match = re.search(r"running on (http://[0-9.:]+)", log.read_text())
+            return match[1] if match else None
+
+        waiting = Retrying(
+            retry=retry_if_result(lambda url: url is None), wait=wait_fixed(0.2), stop=stop_after_delay(START_SECONDS)
+        )
+        return str(waiting(ready))
+
+    async def _measure(self, url: str, process: int, name: str, send: Send) -> Kind:
+        timeout = aiohttp.ClientTimeout(ANSWER_SECONDS)
+        async with aiohttp.ClientSession(timeout=timeout, connector=aiohttp.TCPConnector(limit=0)) as session:
+
+            async def window(per_second: float) -> Window:
+                self._say(f"{name}: {per_second:.0f} searches/s")
+                return summed_up(await drive(partial(send, session), per_second, self._plan.seconds), per_second)
+
+            await window(self._plan.first)  # what is used for the first time takes longer
+            best = await self._highest(window)
+            before, stages = resident_bytes(process), _stages(url)
+            steady = await window(best.per_second)
+            spent = _since(_stages(url), stages)
+            double = await window(2 * best.per_second)
+            after = await window(best.per_second)
+        return Kind(name, steady, double, after, spent, (before, resident_bytes(process)))
+
+    async def _highest(self, window: Callable[[float], Awaitable[Window]]) -> Window:
+        """The highest rate within the limit."""
+        best, rate = None, self._plan.first
+        while (found := await window(rate)).within(self._plan.limit):
+            best, rate = found, rate * STEP
+        if best is None:
+            raise SearchBenchError(f"even {rate:g} searches/s are too many: p99 {found.p99:.3f} s, {found.shed} shed")
+        for _ in range(LOOKS):
+            between = (best.per_second + rate) / 2
+            found = await window(between)
+            best, rate = (found, rate) if found.within(self._plan.limit) else (best, between)
+        return best
+
+
+Send = Callable[[aiohttp.ClientSession, int], Awaitable[int]]
+
+
+async def _similar(url: str, products: int, session: aiohttp.ClientSession, number: int) -> int:
+    """Without a model: the pictures of a product that is there."""
+    asked = session.get(f"{url}/v1/products/product-{number * 7919 % products}/similar")
+    return await _status(asked)
+
+
+async def _picture(url: str, pictures: Sequence[bytes], session: aiohttp.ClientSession, number: int) -> int:
+    form = aiohttp.FormData()
+    form.add_field("image", pictures[number % len(pictures)], filename="photo.jpg")
+    return await _status(session.post(f"{url}/v1/search", data=form))
+
+
+async def _status(asked: Any) -> int:
+    try:
+        async with asked as response:
+            await response.read()
+            return int(response.status)
+    except (aiohttp.ClientError, TimeoutError):
+        return 0
+
+
+def _await_green(client: QdrantClient, view: str) -> None:
+    """Return when Qdrant has nothing left to optimise."""
+
+    def busy() -> bool:
+        return client.get_collection(view).status != models.CollectionStatus.GREEN
+
+    time.sleep(1)  # it notices what was written a moment later
+    Retrying(retry=retry_if_result(bool), wait=wait_fixed(1), stop=stop_after_delay(INDEX_SECONDS))(busy)
+
+
+_SAMPLE = re.compile(r'^freshline_search_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
+
+
+def _stages(url: str) -> dict[str, tuple[float, float]]:
+    """Seconds and how often, by stage, as the service counts them."""
+    with urlopen(f"{url}/metrics", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 (our own)
+        found = _SAMPLE.findall(answer.read().decode())
+    values = {(stage, kind): float(value) for kind, stage, value in found}
+    return {stage: (values[stage, "sum"], values[stage, "count"]) for stage in {stage for stage, _ in values}}
+
+
+def _since(now: dict[str, tuple[float, float]], before: dict[str, tuple[float, float]]) -> dict[str, float]:
+    """Mean seconds of each stage in between."""
+    spent = {stage: (now[stage][0] - before[stage][0], now[stage][1] - before[stage][1]) for stage in now}
+    return {stage: seconds / count for stage, (seconds, count) in sorted(spent.items()) if count}
