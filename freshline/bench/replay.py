@@ -136,6 +136,8 @@ class ReplayBench:
                 own = resident_bytes(process.pid)
             except psutil.Error:  # it has just ended
                 return
+            if own == 0:  # so it has, and nobody has taken note yet
+                return
             yield _Sample(time.perf_counter(), events, own, sum(resident_bytes(each.process.pid) for each in running))
             time.sleep(PERIOD_SECONDS)
 
