@@ -9,7 +9,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import structlog
 from limits import RateLimitItem, parse
+
+_log = structlog.get_logger(__name__)
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -96,8 +99,6 @@ class Keys:
         self._stamp = _stamp(path)
         self._holders = read_keys(path)
         self._next_look = time.monotonic() + _LOOK_SECONDS
-        self.problem: str | None = None
-        """Why the file could not be read again."""
 
     def holder(self, key: str) -> Holder | None:
         """Whose key this is, if it is one."""
@@ -112,9 +113,9 @@ class Keys:
             return
         self._stamp = stamp
         try:
-            self._holders, self.problem = read_keys(self._path), None
+            self._holders = read_keys(self._path)
         except KeyFileError as error:
-            self.problem = str(error)
+            _log.error("the keys stay as they were", error=str(error))
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -20,7 +21,6 @@ from search.pictures import first_picture
 from search.problems import MEDIA_TYPE, Problem, ProblemDetails
 from search.query import Page, held
 from search.searcher import Searcher
-from search.settings import SearchSettings
 
 _EXAMPLES: dict[str, Any] = {
     "words": {"summary": "by words", "value": {"text": "striped teal mugs", "limit": 5}},
@@ -63,7 +63,8 @@ class Routes:
     Args:
         searcher: finds.
         admission: to its work.
-        settings: the limits of a request.
+        limits: of a request's body.
+        image_root: where pictures are served from.
         registry: what `/metrics` shows.
         guards: of whatever costs something, in front of it.
     """
@@ -72,16 +73,18 @@ class Routes:
         self,
         searcher: Searcher,
         admission: Admission,
-        settings: SearchSettings,
+        limits: BodyLimits,
+        *,
+        image_root: Path | None,
         registry: CollectorRegistry,
         guards: Sequence[Depends],
     ) -> None:
         self._searcher = searcher
         self._admission = admission
-        self._settings = settings
+        self._limits = limits
+        self._image_root = image_root
         self._registry = registry
         self._guards = guards
-        self._limits = BodyLimits(settings.max_image_bytes, settings.upload_seconds)
 
     def router(self) -> APIRouter:
         """All of them."""
@@ -121,8 +124,7 @@ class Routes:
     async def picture(self, product_id: str) -> Response:
         """The product's first picture, where it is a file below the service's image root."""
         product = await self.product(product_id)
-        root, max_bytes = self._settings.image_root, self._settings.max_image_bytes
-        found = await asyncio.to_thread(first_picture, product, root, max_bytes)
+        found = await asyncio.to_thread(first_picture, product, self._image_root, self._limits.max_image_bytes)
         if found is None:
             raise Problem(404, "picture-not-found", f"this service has no picture of the product {product_id!r}")
         return Response(found.data, media_type=found.media_type, headers=PICTURE_HEADERS)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import Depends, FastAPI
@@ -62,24 +62,31 @@ def create_app(
 
     # FastAPI's own documentation pages load scripts from elsewhere.
     app = FastAPI(title="Freshline search", version="1", lifespan=lifespan, docs_url=None, redoc_url=None)
-    app.include_router(Routes(searcher, admission, settings, registry, guards).router())
     limits = BodyLimits(settings.max_image_bytes, settings.upload_seconds)
+    app.include_router(
+        Routes(searcher, admission, limits, image_root=settings.image_root, registry=registry, guards=guards).router()
+    )
     app.include_router(Listings(lister, searcher, limits).router(), responses=PROBLEMS, dependencies=guards)
     pictures = settings.image_root is not None
     page = Page(listing=lister is not None, pictures=pictures, words=lambda: searcher.reads)
     app.include_router(page.router())
     add_handlers(app)
-    if settings.cors_origins:
+    _add_middleware(app, settings.cors_origins)
+    return app
+
+
+def _add_middleware(app: FastAPI, cors_origins: Sequence[str]) -> None:
+    """What every request passes; the last one first."""
+    if cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type", HEADER],
             expose_headers=["Retry-After", HEADER],
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)
-    return app
 
 
 def _guards(settings: SearchSettings, metrics: SearchMetrics) -> list[Dependency]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import uvicorn
 from PIL import Image
 from prometheus_client import CollectorRegistry
 
@@ -28,7 +26,7 @@ from indexer.writer import write
 from schemas.payloads import EncodedImage, Payload
 from search.service import create_app
 from search.settings import SearchSettings
-from tests.harness import eventually
+from tests.serving import serving
 
 CATEGORIES = ("mug", "shoe", "bag", "lamp", "chair", "shirt")
 
@@ -103,15 +101,8 @@ class DrawnShop:
             registry=CollectorRegistry(),
             lister=self,
         )
-        server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2))
-        thread = threading.Thread(target=server.run)
-        thread.start()
-        try:
-            eventually(lambda: server.started, what="the search service")
-            yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-        finally:
-            server.should_exit = True
-            thread.join()
+        with serving(app) as url:
+            yield url
 
     def close(self) -> None:
         self.store.close()

@@ -45,7 +45,7 @@ class FreshnessPlan:
     """Events a second; None: `load` of the capacity."""
     load: float = 0.5
     burst: int = 20_000
-    """Events that the capacity is measured with: a minute's, since Qdrant has no index to build over the first few."""
+    """Events that the capacity is measured with: most of a minute's, since machines vary by the second."""
     workers: int = 1
 
 

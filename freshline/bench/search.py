@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from functools import partial
 from os import environ
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.request import urlopen
 
 import aiohttp
+from prometheus_client.parser import text_string_to_metric_families
 from qdrant_client import QdrantClient, models
-from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
@@ -38,6 +39,7 @@ START_SECONDS, INDEX_SECONDS, ANSWER_SECONDS = 60.0, 1800.0, 10.0
 STEP, LOOKS = 1.5, 3
 """The rate is raised by this factor until it is too much, then what lies between is halved so often."""
 
+T = TypeVar("T")
 Say = Callable[[str], None]
 Seen = Callable[[float], None]
 
@@ -63,7 +65,7 @@ class SearchBench:
 
     def __init__(self, plan: SearchPlan, stack: LocalStack, folder: Path, say: Say) -> None:
         self._plan, self._folder, self._say = plan, folder, say
-        own = {"TOPIC_PREFIX": "searched.", "ALIAS": "searched", "IMAGE_ROOT": str(folder), "LOG_LEVEL": "warning"}
+        own = {"TOPIC_PREFIX": "searched.", "ALIAS": "searched", "IMAGE_ROOT": str(folder), "LOG_FORMAT": "json"}
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
         self._settings = settings_of(self._env)
 
@@ -103,8 +105,7 @@ class SearchBench:
         log = self._folder / "serve.log"
         command = [sys.executable, "-m", "freshline", "serve", "--port", "0"]
         with log.open("wb") as output:
-            env = environ | self._env | {"FRESHLINE_LOG_LEVEL": "info", "FRESHLINE_LOG_FORMAT": "json"}
-            process = subprocess.Popen(command, env=env, stdout=output, stderr=output)  # noqa: S603 (our own)
+            process = subprocess.Popen(command, env=environ | self._env, stdout=output, stderr=output)  # noqa: S603 (our own)
         try:
             yield self._address(log, process), process.pid
         finally:
@@ -120,10 +121,7 @@ class SearchBench:
             match = re.search(r"running on (http://[0-9.:]+)", log.read_text())
             return match[1] if match else None
 
-        waiting = Retrying(
-            retry=retry_if_result(lambda url: url is None), wait=wait_fixed(0.2), stop=stop_after_delay(START_SECONDS)
-        )
-        return str(waiting(ready))
+        return _awaited(ready, START_SECONDS, "the service did not start")
 
     async def _measure(self, url: str, process: int, name: str, send: Send) -> Kind:
         timeout = aiohttp.ClientTimeout(ANSWER_SECONDS)
@@ -183,22 +181,37 @@ async def _status(asked: Any) -> int:
 def _await_green(client: QdrantClient, view: str) -> None:
     """Return when Qdrant has nothing left to optimise."""
 
-    def busy() -> bool:
-        return client.get_collection(view).status != models.CollectionStatus.GREEN
+    def done() -> bool:
+        return client.get_collection(view).status == models.CollectionStatus.GREEN
 
     time.sleep(1)  # it notices what was written a moment later
-    Retrying(retry=retry_if_result(bool), wait=wait_fixed(1), stop=stop_after_delay(INDEX_SECONDS))(busy)
+    _awaited(done, INDEX_SECONDS, "Qdrant did not build its index")
 
 
-_SAMPLE = re.compile(r'^freshline_search_seconds_(sum|count)\{stage="(\w+)"\} (\S+)$', re.MULTILINE)
+def _awaited(check: Callable[[], T | None], seconds: float, otherwise: str) -> T:
+    """The first true answer."""
+
+    def too_late(_: RetryCallState) -> None:
+        raise SearchBenchError(f"{otherwise} within {seconds:.0f} s")
+
+    patiently = Retrying(
+        retry=retry_if_result(lambda answer: not answer),
+        wait=wait_fixed(0.2),
+        stop=stop_after_delay(seconds),
+        retry_error_callback=too_late,
+    )
+    answer = patiently(check)
+    assert answer is not None
+    return answer
 
 
 def _stages(url: str) -> dict[str, tuple[float, float]]:
     """Seconds and how often, by stage, as the service counts them."""
     with urlopen(f"{url}/metrics", timeout=ANSWER_SECONDS) as answer:  # noqa: S310 (our own)
-        found = _SAMPLE.findall(answer.read().decode())
-    values = {(stage, kind): float(value) for kind, stage, value in found}
-    return {stage: (values[stage, "sum"], values[stage, "count"]) for stage in {stage for stage, _ in values}}
+        families = list(text_string_to_metric_families(answer.read().decode()))
+    samples = [sample for family in families if family.name == "freshline_search_seconds" for sample in family.samples]
+    values = {(each.name.rpartition("_")[2], each.labels["stage"]): each.value for each in samples}
+    return {stage: (values["sum", stage], values["count", stage]) for kind, stage in values if kind == "count"}
 
 
 def _since(now: dict[str, tuple[float, float]], before: dict[str, tuple[float, float]]) -> dict[str, float]:

@@ -25,8 +25,6 @@ _HEADERS = {
     "Cache-Control": "no-cache",  # kept, but asked about each time: a new release shows at once
     "Content-Security-Policy": POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
 
 
