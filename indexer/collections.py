@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from qdrant_client import QdrantClient, models
 
-from schemas.payloads import VECTOR_NAME
+from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME
 
 _VIEW_NAME = re.compile(r"^(?P<alias>.+)-(?P<space>[0-9a-f]{12})-(?P<serial>\d+)$")
 
@@ -22,6 +22,12 @@ _INDEXES: dict[str, models.PayloadSchemaType] = {
     "deleted": models.PayloadSchemaType.BOOL,
     "indexed_at": models.PayloadSchemaType.DATETIME,
 }
+
+
+# Chosen by `freshline bench layouts` (docs/benchmarks.md): products are found by one vector each, in a graph, and the
+# best of them are judged by all of their pictures, which need none.
+GRAPH = models.HnswConfigDiff(m=16, ef_construct=100)
+NO_GRAPH = models.HnswConfigDiff(m=0)
 
 
 class ViewError(RuntimeError):
@@ -108,11 +114,13 @@ def ensure_view(client: QdrantClient, name: str, dimension: int, attributes: lis
         client.create_collection(
             name,
             vectors_config={
+                PRODUCT_VECTOR: models.VectorParams(size=dimension, distance=models.Distance.COSINE, hnsw_config=GRAPH),
                 VECTOR_NAME: models.VectorParams(
                     size=dimension,
                     distance=models.Distance.COSINE,
                     multivector_config=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
-                )
+                    hnsw_config=NO_GRAPH,
+                ),
             },
         )
     fields = _indexes(attributes)
@@ -129,14 +137,17 @@ def view_problems(client: QdrantClient, name: str, dimension: int, attributes: l
     """Where a collection is not as `ensure_view` makes it; a missing index can be added, the rest cannot be changed."""
     info = client.get_collection(name)
     vectors = info.config.params.vectors
-    params = vectors.get(VECTOR_NAME) if isinstance(vectors, dict) else None
-    if params is None:
-        return [f"there is no vector {VECTOR_NAME!r}"]
+    named = vectors if isinstance(vectors, dict) else {}
+    params, product = named.get(VECTOR_NAME), named.get(PRODUCT_VECTOR)
+    if params is None or product is None:
+        return [f"there is no vector {(VECTOR_NAME if params is None else PRODUCT_VECTOR)!r}"]
     comparator = params.multivector_config.comparator if params.multivector_config else None
     wanted = [
         ("size", params.size, dimension),
         ("distance", params.distance, models.Distance.COSINE),
         ("multivector comparator", comparator, models.MultiVectorComparator.MAX_SIM),
+        (f"size of {PRODUCT_VECTOR!r}", product.size, dimension),
+        (f"distance of {PRODUCT_VECTOR!r}", product.distance, models.Distance.COSINE),
     ]
     problems = [f"{field} is {_word(found)}, not {_word(right)}" for field, found, right in wanted if found != right]
     schema = {field: entry.data_type for field, entry in info.payload_schema.items()}

@@ -13,7 +13,8 @@ import numpy as np
 from qdrant_client import QdrantClient, grpc, models
 from qdrant_client.conversions.conversion import RestToGrpc, payload_to_grpc
 
-from schemas.payloads import VECTOR_NAME, EncodedImage, Payload, point_id
+from indexer.pooling import pooled
+from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME, EncodedImage, Payload, point_id
 
 Row = Any
 """One vector of shape (dimension,), L2-normalised: a sequence or an array of floats, or the message it was read in."""
@@ -44,14 +45,16 @@ def get(
 ) -> Iterator[Found]:
     """These points as far as they exist, in one request, with these fields of their payloads."""
     if _is_local(client):
-        yield from map(_found, client.retrieve(view, ids, with_payload=list(fields), with_vectors=vectors))
+        named = [VECTOR_NAME] if vectors else False
+        yield from map(_found, client.retrieve(view, ids, with_payload=list(fields), with_vectors=named))
         return
     include = grpc.PayloadIncludeSelector(fields=fields)
+    rows = grpc.WithVectorsSelector(include=grpc.VectorsSelector(names=[VECTOR_NAME]))
     request = grpc.GetPoints(
         collection_name=view,
         ids=[grpc.PointId(uuid=each) for each in ids],
         with_payload=grpc.WithPayloadSelector(include=include),
-        with_vectors=grpc.WithVectorsSelector(enable=vectors),
+        with_vectors=rows if vectors else grpc.WithVectorsSelector(enable=False),
     )
     yield from map(_read, client.grpc_points.Get(request, timeout=_timeout(client)).result)
 
@@ -81,14 +84,31 @@ def _add(request: grpc.UpsertPoints, payload: Payload, rows: Sequence[Row]) -> N
     if not rows:
         message.vectors.SetInParent()  # none, which is not the same as leaving them as they are
         message.vectors.vectors.SetInParent()
-    for row in rows:
-        written = message.vectors.vectors.vectors[VECTOR_NAME].multi_dense.vectors
-        written.append(row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)))
+        return
+    messages = [row if isinstance(row, grpc.DenseVector) else grpc.DenseVector(data=numbers(row)) for row in rows]
+    vectors = message.vectors.vectors.vectors
+    vectors[VECTOR_NAME].multi_dense.vectors.extend(messages)
+    if len(rows) == 1:
+        vectors[PRODUCT_VECTOR].dense.CopyFrom(messages[0])
+    else:
+        vectors[PRODUCT_VECTOR].dense.data.extend(_pooled(rows))
 
 
 def _model(payload: Payload, rows: Sequence[Row]) -> models.PointStruct:
-    vectors = {VECTOR_NAME: [numbers(row) for row in rows]} if rows else {}
-    return models.PointStruct(id=point_id(payload.product_id), payload=payload.model_dump(mode="json"), vector=vectors)
+    fields = payload.model_dump(mode="json")
+    return models.PointStruct(id=point_id(payload.product_id), payload=fields, vector=named_vectors(rows))
+
+
+def named_vectors(rows: Sequence[Row]) -> dict[str, Any]:
+    """A point's vectors as the client takes them; none for no rows."""
+    if not rows:
+        return {}
+    return {VECTOR_NAME: [numbers(row) for row in rows], PRODUCT_VECTOR: _pooled(rows)}
+
+
+def _pooled(rows: Sequence[Row]) -> list[float]:
+    mean: list[float] = pooled([row.data if isinstance(row, grpc.DenseVector) else row for row in rows]).tolist()
+    return mean
 
 
 def _found(record: models.Record) -> Found:

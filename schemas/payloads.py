@@ -16,6 +16,8 @@ MAX_ENCODED = 32
 
 VECTOR_NAME = "images"
 """The named multivector of a point: one row per encoded image."""
+PRODUCT_VECTOR = "product"
+"""The named vector of a point that searches begin with: the mean of its images' rows, L2-normalised."""
 
 
 @lru_cache(4096)  # asked several times about each event in flight

@@ -7,13 +7,16 @@ from dataclasses import dataclass, field
 from qdrant_client import QdrantClient, models
 
 from indexer.points import RANK_FIELDS, read_payload, read_stored
+from indexer.pooling import pooled
 from indexer.wire import numbers
 from schemas.canary import is_canary
-from schemas.payloads import VECTOR_NAME, Payload, point_id
+from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME, Payload, point_id
 from search.filters import facet_path, only_live
 from search.models import FacetValue, Hit
 from search.problems import unprocessable
 
+CANDIDATES = 100
+"""Products that are judged by all of their pictures, at least."""
 FACET_VALUES = 20
 """Of each facet, at most."""
 
@@ -40,18 +43,25 @@ def nearest(
 ) -> list[Hit]:
     """The products whose pictures are most similar to `vectors`, shape (n, dimension); each product once.
 
+    Candidates are found by one vector for each product, in a graph; what is returned is ranked by all of its pictures.
     Qdrant's MaxSim is a sum over the rows of `vectors`: scores are their mean, so that they stay cosines.
     """
-    least = None if page.min_score is None else page.min_score * len(vectors)
+    candidates = max(CANDIDATES, page.offset + page.limit)
+    first = models.Prefetch(
+        query=pooled(vectors).tolist(),
+        using=PRODUCT_VECTOR,
+        limit=candidates,
+        filter=matching,
+        params=models.SearchParams(hnsw_ef=max(hnsw_ef, candidates)),
+    )
     found = client.query_points(
         view,
+        prefetch=first,
         query=vectors,
         using=VECTOR_NAME,
         limit=page.limit,
         offset=page.offset,
-        score_threshold=least,
-        query_filter=matching,
-        search_params=models.SearchParams(hnsw_ef=max(hnsw_ef, page.offset + page.limit)),
+        score_threshold=None if page.min_score is None else page.min_score * len(vectors),
         with_payload=True,
     )
     return [Hit.model_validate({**(each.payload or {}), "score": each.score / len(vectors)}) for each in found.points]

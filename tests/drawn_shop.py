@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,7 @@ from search.service import create_app
 from search.settings import SearchSettings
 from tests.serving import serving
 
+BRANDS = ("Acme", "Globex", "Initech")
 CATEGORIES = ("mug", "shoe", "bag", "lamp", "chair", "shirt")
 
 
@@ -39,7 +41,8 @@ def jpeg(picture: Image.Image) -> bytes:
 
 def _facts(product: DrawnProduct) -> dict[str, Any]:
     price = 4.9 + product.seed * 37 % 140
-    return {"title": product.title, "category": product.category, "price": price, "currency": "EUR"}
+    brand = BRANDS[product.seed % len(BRANDS)]
+    return {"title": product.title, "category": product.category, "brand": brand, "price": price, "currency": "EUR"}
 
 
 class DrawnShop:
@@ -91,13 +94,17 @@ class DrawnShop:
         )
         self.store.run_sync(lambda client: write(client, self._view, [Point(payload, vectors, 0)]))
 
+    def brands(self) -> Counter[str]:
+        """How many products are of each."""
+        return Counter(BRANDS[product.seed % len(BRANDS)] for product in self.drawn.values())
+
     @contextmanager
-    def serving(self) -> Iterator[str]:
-        """The service on a free port, with its page; its URL."""
+    def serving(self, keys: Path | None = None) -> Iterator[str]:
+        """The service on a free port, with its page, for whoever has one of the keys; its URL."""
         app = create_app(
             store=self.store,
             model=model_of(self._encoder),
-            settings=SearchSettings(image_root=self._folder),
+            settings=SearchSettings(image_root=self._folder, keys=keys),
             registry=CollectorRegistry(),
             lister=self,
         )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
-from selenium.common.exceptions import StaleElementReferenceException
-from selenium.webdriver import Chrome, Keys
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.webdriver import ActionChains, Chrome, Keys
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.select import Select
 
 from tests.harness import eventually
 
@@ -49,6 +50,27 @@ class Page:
         found = self.browser.find_element(By.ID, field)
         found.clear()
         found.send_keys(words, Keys.ENTER)
+
+    def select(self, field: str, option: str) -> None:
+        """Choose what a list offers, once it does."""
+
+        def chosen() -> bool:
+            try:
+                Select(self.browser.find_element(By.ID, field)).select_by_visible_text(option)
+            except (NoSuchElementException, StaleElementReferenceException):
+                return False
+            return True
+
+        eventually(chosen, within=10, what=f"{option!r} in {field}")
+
+    def drag(self, selector: str, start: tuple[float, float], end: tuple[float, float]) -> None:
+        """With the mouse, between two places in an element, in fractions of its sides from the top left."""
+        found = self.browser.find_element(By.CSS_SELECTOR, selector)
+        width, height = found.size["width"], found.size["height"]
+        (x, y), (to_x, to_y) = start, end
+        mouse = ActionChains(self.browser)
+        mouse.move_to_element_with_offset(found, round((x - 0.5) * width), round((y - 0.5) * height))
+        mouse.click_and_hold().move_by_offset(round((to_x - x) * width), round((to_y - y) * height)).release().perform()
 
     def hand_over(self, how: str, picture: bytes, where: str = "body") -> None:
         self.browser.execute_script(_HAND_OVER, how, base64.b64encode(picture).decode(), where)

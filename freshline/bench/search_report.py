@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from freshline.bench.hosts_report import Freshness
 from freshline.bench.openloop import Window
+from freshline.bench.recall import Row
 
 MB = 1e6
 
@@ -19,6 +21,8 @@ class Kind:
     """One kind of search, at the highest rate that was answered in time, at twice that, and again as before."""
 
     name: str
+    limit: float
+    """Seconds that 99 of 100 answers may take."""
     steady: Window
     double: Window
     after: Window
@@ -29,14 +33,35 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """Searches and a worker, each alone and at once."""
+
+    per_second: float
+    """New products that were published."""
+    search: Window
+    search_beside: Window
+    freshness: Freshness
+    freshness_beside: Freshness
+
+
+@dataclass(frozen=True)
 class SearchReport:
     """One run of `freshline bench search`."""
 
     machine: str
     products: int
     seconds: float
-    limit: float
+    written_seconds: float
+    built_seconds: float
+    """After all was written, until the index was built."""
+    memory_bytes: int
+    """Of Qdrant."""
+    asked: Sequence[Row]
+    """By the service's query, without the service."""
     kinds: Sequence[Kind]
+    filtered: Window
+    """By a picture, at its highest rate, among the products of one brand in eight."""
+    beside: Beside | None
 
     def figures(self) -> dict[str, Any]:
         """All of it, for JSON."""
@@ -51,13 +76,23 @@ class SearchReport:
         for kind in self.kinds:
             for what, each in (("highest in time", kind.steady), ("twice that", kind.double), ("again", kind.after)):
                 table.add_row(f"{kind.name}, {what}", *_cells(each))
+        table.add_row("by a picture, of one brand in eight", *_cells(self.filtered))
+        remarks = [_remarks(kind) for kind in self.kinds]
+        if self.beside:
+            table.add_row("by a picture, alone", *_cells(self.beside.search))
+            table.add_row("by a picture, beside a worker", *_cells(self.beside.search_beside))
+            remarks += _freshness(self.beside)
         return Group(
             f"{self.machine}; {self.products:,} products",
-            f"{self.seconds:g} s at each rate; in time: 99 of 100 within {self.limit * 1000:g} ms, and all answered",
+            f"written in {self.written_seconds:,.0f} s, the index built {self.built_seconds:,.0f} s later, "
+            f"Qdrant {self.memory_bytes / MB:,.0f} MB",
+            f"{self.seconds:g} s at each rate; in time: all are answered, 99 of 100 within the limit",
             "",
             table,
             "",
-            *(_remarks(kind) for kind in self.kinds),
+            *remarks,
+            "",
+            _recall(self.asked),
         )
 
 
@@ -67,7 +102,23 @@ def _cells(window: Window) -> tuple[str, ...]:
     return (f"{window.per_second:,.0f}", f"{window.answered:,}", *times, *counts)
 
 
+def _recall(rows: Sequence[Row]) -> Table:
+    table = Table("one at a time, without the service", "ef", "recall@10", "p50 ms", "p99 ms", box=None, pad_edge=False)
+    for row in rows:
+        times = (f"{row.p50 * 1000:.1f}", f"{row.p99 * 1000:.1f}")
+        table.add_row(row.question, str(row.ef), f"{row.recall:.3f}", *times)
+    return table
+
+
+def _freshness(beside: Beside) -> list[str]:
+    return [
+        f"{beside.per_second:.0f} new products/s {how}: freshness p50 {each.p50:.2f} s, p99 {each.p99:.2f} s"
+        for how, each in (("alone", beside.freshness), ("beside searches", beside.freshness_beside))
+    ]
+
+
 def _remarks(kind: Kind) -> str:
     stages = ", ".join(f"{stage} {seconds * 1000:.1f}" for stage, seconds in kind.stages.items())
-    before, after = kind.memory_bytes
-    return f"{kind.name}: ms by stage: {stages}; memory {before / MB:,.0f} to {after / MB:,.0f} MB"
+    before, after = (f"{each / MB:,.0f}" for each in kind.memory_bytes)
+    limit = f"{kind.limit * 1000:g} ms"
+    return f"{kind.name}, within {limit}: ms by stage: {stages}; memory {before} to {after} MB"

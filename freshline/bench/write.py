@@ -18,10 +18,9 @@ from indexer.collections import ensure_view, view_name
 from indexer.compose import Encoded, compose
 from indexer.decide import decide
 from indexer.points import DECIDE_FIELDS, RANK_FIELDS, read_stored
-from indexer.wire import upsert, upsert_request
+from indexer.wire import named_vectors, upsert, upsert_request
 from indexer.writer import Written, guard, write
 from schemas.events import Image, VersionScheme
-from schemas.payloads import VECTOR_NAME
 
 BATCH = 256
 WARM_UP = ["client", "guarded"]
@@ -110,7 +109,7 @@ def _client(target: Target, job: Job) -> Callable[[], None]:
         {
             "id": point.id,
             "payload": point.payload.model_dump(mode="json"),
-            "vector": {VECTOR_NAME: [row.tolist() for row in point.vectors]},
+            "vector": named_vectors(point.vectors),
         }
         for point in job.points
     ]

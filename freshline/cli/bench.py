@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from freshline.bench.freshness_report import FreshnessReport
     from freshline.bench.hosts_report import HostsReport
     from freshline.bench.imports_report import ImportReport
+    from freshline.bench.layouts_report import LayoutsReport
     from freshline.bench.replay_report import ReplayReport
     from freshline.bench.report import PipelineReport
     from freshline.bench.search_report import SearchReport
@@ -155,8 +156,11 @@ def search(
     products: Annotated[int, typer.Option(min=100, help="Of one to six pictures each.")] = 20_000,
     seconds: Annotated[float, typer.Option(min=1, help="How long each rate is held.")] = 20,
     first: Annotated[float, typer.Option(min=1, help="Searches/s to begin with.")] = 20,
-    limit_ms: Annotated[float, typer.Option(min=1, help="That 99 of 100 answers may take.")] = 200,
+    limit_ms: Annotated[
+        float, typer.Option(min=1, help="That 99 of 100 answers may take; half of it without encoding a picture.")
+    ] = 200,
     *,
+    beside: Annotated[bool, typer.Option(help="At the end, a worker writes as fast as it can as well.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the highest rate that the search service answers in time, and what it does at twice that rate.
@@ -167,10 +171,34 @@ def search(
 
     with _bench(products) as bench:
         try:
-            plan = SearchPlan(products, seconds, first, limit_ms / 1000)
+            plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside)
             report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
         except SearchBenchError as error:
             raise Failure(str(error)) from error
+    _print(report, as_json=as_json)
+
+
+@app.command()
+def layouts(
+    products: Annotated[int, typer.Option(min=1000, help="Of one to six pictures each.")] = 100_000,
+    queries: Annotated[int, typer.Option(min=20, help="Photos to search by.")] = 500,
+    apart: Annotated[float, typer.Option(min=0, help="A product's pictures from their middle, as lengths.")] = 0.6,
+    way: Annotated[list[str] | None, typer.Option(help="Only this one; repeatable.", show_default="all")] = None,
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare ways to keep a product's pictures in Qdrant: recall, time to search and to build, memory.
+
+    Example: freshline bench layouts --products 20000 --way multivector --way "pooled, rescored"
+    """
+    from freshline.bench.layouts import LayoutsBench, LayoutsPlan
+    from freshline.bench.ways import WAYS
+
+    if unknown := [each for each in way or [] if each not in WAYS]:
+        raise Failure(f"--way {unknown[0]}: one of {', '.join(WAYS)}")
+    plan = LayoutsPlan(products, queries, apart=apart, ways=way or list(WAYS))
+    with _bench(len(plan.ways)) as bench:
+        report = LayoutsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)
 
 
@@ -237,7 +265,7 @@ def encoder(
 
 Report: TypeAlias = (
     "PipelineReport | WriteReport | HostsReport | FreshnessReport | EncoderReport | ImportReport"
-    " | ReplayReport | SearchReport"
+    " | LayoutsReport | ReplayReport | SearchReport"
 )
 
 

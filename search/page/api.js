@@ -1,43 +1,59 @@
 // The service's HTTP API, and what goes wrong with it as a person can read it.
 
-const LIMIT = 24;
+export const LIMIT = 24;
+/** Products that can be left out before those that are asked for. */
+export const MOST = 1000;
+const FACETS = "category,brand";
+const KEY = "freshline-key"; // kept for as long as the tab is open
 
-/** Something to tell: `passing` when trying again may help. */
+/** Something to tell: `passing` when trying again may help, `keyless` when a key is needed. */
 export class Trouble extends Error {
-  constructor(title, detail, passing = false) {
+  constructor(title, detail, { passing = false, keyless = false } = {}) {
     super(detail);
-    this.title = title;
-    this.passing = passing;
+    Object.assign(this, { title, passing, keyless });
   }
 }
 
 async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, options);
+    response = await fetch(path, { ...options, headers: authorization() });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Trouble("The search service does not answer", "It may be restarting, or you are offline.", true);
+    throw new Trouble("The search service does not answer", "It may be restarting, or you are offline.", { passing: true });
   }
   if (response.ok) return response.json();
   const problem = await response.json().catch(() => ({}));
   const passing = response.status >= 500 || response.status === 429;
-  throw new Trouble(problem.title ?? `Error ${response.status}`, problem.detail ?? response.statusText, passing);
+  const kind = { passing, keyless: response.status === 401 };
+  throw new Trouble(problem.title ?? `Error ${response.status}`, problem.detail ?? response.statusText, kind);
 }
+
+function authorization() {
+  const key = sessionStorage.getItem(KEY);
+  return key ? { Authorization: `Bearer ${key}` } : {};
+}
+
+/** Ask with this key from now on. */
+export const useKey = (key) => sessionStorage.setItem(KEY, key);
 
 function form(fields) {
   const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) if (value !== null) body.set(name, value);
+  for (const [name, value] of Object.entries(fields)) if (value !== null && value !== undefined) body.set(name, value);
   return { method: "POST", body };
 }
 
 const at = (productId) => `products/${encodeURIComponent(productId)}`;
 
-/** The products most like a picture, like what words say, or both; null is absent. */
-export const search = ({ image = null, text = null }, signal) => ask("/v1/search", { ...form({ image, text, limit: LIMIT }), signal });
+/** The products most like a picture, like what words say, or both, as far as they meet the filters; null is absent. */
+export function search({ image = null, text = null, offset = 0, ...filters }, signal) {
+  return ask("/v1/search", { ...form({ image, text, offset, ...filters, limit: LIMIT, facets: FACETS }), signal });
+}
 
 /** The products that look most like another one. */
-export const similar = (productId, signal) => ask(`/v1/${at(productId)}/similar?limit=${LIMIT}`, { signal });
+export function similar(productId, offset, signal) {
+  return ask(`/v1/${at(productId)}/similar?limit=${LIMIT}&offset=${offset}`, { signal });
+}
 
 /** What the index holds for a product. */
 export const product = (productId, signal) => ask(`/v1/${at(productId)}`, { signal });

@@ -1,10 +1,12 @@
 // The page: a picture, words or a product are asked about, and their likenesses are shown. Each question is a step in the
 // browser's history, so Back does what it says.
 
-import { pictureOf, product, search, similar, Trouble } from "./api.js";
-import { card } from "./cards.js";
+import { pictureOf, product, search, similar, useKey } from "./api.js";
+import { addResults, clear, showAnswer, showQuestion, tell } from "./answers.js";
+import { setUpCrop } from "./crop.js";
+import { fromAddress, setUpFilters, toAddress } from "./filters.js";
 import { setUpListing } from "./listing.js";
-import { onDropOrPaste, onPick, shrink } from "./picture.js";
+import { cut, onDropOrPaste, onPick, shrink } from "./picture.js";
 
 const byId = (id) => document.getElementById(id);
 const questions = new Map(); // by the key in the browser's history
@@ -12,25 +14,35 @@ let current = null;
 let running = new AbortController();
 
 const listing = document.body.dataset.listing === "on" ? setUpListing(found) : null;
+const filters = setUpFilters((chosen) => current && go({ ...current, filters: chosen }));
+const crop = setUpCrop(searchByPart);
 
 async function searchBy(file) {
   try {
     const picture = await shrink(file);
     listing?.offer(picture);
-    await go({ picture, shown: URL.createObjectURL(picture), name: "Your picture" });
+    await go({ picture, whole: picture, shown: URL.createObjectURL(picture), name: "Your picture" });
   } catch (error) {
     tell(error);
   }
 }
 
+/** The same question about a part of its picture; null is all of it. */
+async function searchByPart(part) {
+  const { whole } = current;
+  const picture = part ? await cut(whole, part) : whole;
+  await go({ ...current, picture, part, shown: URL.createObjectURL(picture), name: part ? "A part of your picture" : "Your picture" });
+}
+
 /** Words beside the picture that was just asked about, or by themselves. */
 function searchByWords(text, options) {
-  const { picture = null, shown = null, name = "" } = current?.picture ? current : {};
-  return go({ picture, shown, name, text }, options);
+  const beside = current?.picture ? current : { picture: null, shown: null, name: "", filters: current?.filters };
+  return go({ ...beside, listed: null, like: null, text }, options);
 }
 
 function found(picture, productId) {
-  return go({ picture, shown: URL.createObjectURL(picture), name: "The picture that you listed", listed: productId });
+  const shown = URL.createObjectURL(picture);
+  return go({ picture, whole: picture, shown, name: "The picture that you listed", listed: productId });
 }
 
 function moreLike(hit, options) {
@@ -47,12 +59,14 @@ async function go(question, { inPlace = false } = {}) {
 }
 
 /** What can be kept and shared; a picture can't. */
-function addressOf({ like, picture, text }) {
-  if (like) return `?like=${encodeURIComponent(like)}`;
-  return text && !picture ? `?text=${encodeURIComponent(text)}` : "/";
+function addressOf({ like, picture, text, filters: chosen }) {
+  if (like) return `?${new URLSearchParams({ like })}`;
+  return text && !picture ? `?${new URLSearchParams({ text, ...toAddress(chosen) })}` : "/";
 }
 
-const ask = ({ like, picture: image, text }, signal) => (like ? similar(like, signal) : search({ image, text }, signal));
+function ask({ like, picture: image, text, filters: chosen }, offset, signal) {
+  return like ? similar(like, offset, signal) : search({ image, text, offset, ...chosen }, signal);
+}
 
 /** Ask and show; a question asked meanwhile takes its place. */
 async function answer(question) {
@@ -60,9 +74,12 @@ async function answer(question) {
   running = new AbortController();
   const { signal } = running;
   current = question;
-  show(question);
+  showQuestion(question);
+  crop.offer(question);
   try {
-    show(question, await ask(question, signal));
+    const response = await ask(question, 0, signal);
+    showAnswer(question, response, { onMore: moreLike, listing: Boolean(listing) });
+    filters.show(question, response.facets);
   } catch (error) {
     if (signal.aborted) return;
     clear();
@@ -70,54 +87,15 @@ async function answer(question) {
   }
 }
 
-/** Show what is asked about and, once there is one, the answer. */
-function show(question, response = null) {
-  document.body.dataset.stage = "results";
-  byId("asked").hidden = !question.shown;
-  if (question.shown) byId("asked").src = question.shown;
-  byId("asked-name").textContent = question.name;
-  byId("words").value = question.text ?? "";
-  byId("alone").hidden = !(question.picture && question.text);
-  byId("back").hidden = !history.state?.step;
-  byId("trouble").hidden = true;
-  byId("results").setAttribute("aria-busy", String(response === null));
-  if (response !== null) fill(question, response);
-}
-
-function fill(question, { results, took_ms }) {
-  byId("heading").textContent = headline(question, results.length);
-  byId("note").textContent = results.length ? `Found in ${Math.round(took_ms)} ms. Choose one for more like it.` : hint();
-  const dress = (hit) => card(hit, { listed: hit.product_id === question.listed, onMore: (chosen) => moreLike(chosen) });
-  byId("grid").replaceChildren(...results.map(dress));
-  if (!question.like && !question.listed) return;
-  byId("heading").focus({ preventScroll: true }); // the card that had it is gone
-  scrollTo({ top: 0 });
-}
-
-function clear() {
-  byId("results").setAttribute("aria-busy", "false");
-  for (const id of ["heading", "note", "grid"]) byId(id).replaceChildren();
-}
-
-function headline({ like, picture, text, name }, count) {
-  if (!count) return "No products yet";
-  const products = count === 1 ? "1 product" : `${count} products`;
-  if (like) return `${products} like “${name}”`;
-  if (!picture) return `${products} for “${text}”`;
-  return text ? `${products} like your picture, “${text}”` : `${products} like your picture`;
-}
-
-function hint() {
-  return `The index is empty. ${listing ? "List a product now, or publish" : "Publish"} some to it, and search again.`;
-}
-
-function tell(error) {
-  if (!(error instanceof Trouble)) throw error;
-  byId("trouble-title").textContent = error.title;
-  byId("trouble-detail").textContent = error.message;
-  byId("again").hidden = !error.passing;
-  byId("trouble").hidden = false;
-  byId("trouble").scrollIntoView({ block: "nearest" });
+/** The next ones, below those that are shown. */
+async function more() {
+  const { signal } = running;
+  try {
+    const offset = byId("grid").childElementCount;
+    addResults(current, await ask(current, offset, signal), { onMore: moreLike });
+  } catch (error) {
+    if (!signal.aborted) tell(error);
+  }
 }
 
 /** A page opened at `?like=…`, from a bookmark or a reload. */
@@ -129,6 +107,8 @@ async function open(productId) {
     tell(error);
   }
 }
+
+const again = () => (current ? answer(current) : location.reload());
 
 onPick([byId("pick"), byId("shoot")], searchBy);
 onDropOrPaste((file, where) => {
@@ -143,11 +123,18 @@ byId("words-form").addEventListener("submit", (event) => {
 });
 byId("alone").addEventListener("click", () => {
   const { text } = current;
-  current = null;
+  current = { filters: current.filters };
   searchByWords(text);
 });
+byId("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  useKey(byId("key").value.trim());
+  again();
+});
+byId("crop-open").addEventListener("click", () => crop.open(current));
+byId("next").addEventListener("click", more);
 byId("back").addEventListener("click", () => history.back());
-byId("again").addEventListener("click", () => (current ? answer(current) : location.reload()));
+byId("again").addEventListener("click", again);
 addEventListener("popstate", ({ state }) => {
   const question = questions.get(state?.key);
   if (question) answer(question);
@@ -159,5 +146,9 @@ if (listing) {
   byId("listing").open = matchMedia("(min-width: 56rem)").matches;
 }
 const opened = new URLSearchParams(location.search);
-if (opened.get("like")) open(opened.get("like"));
-else if (opened.get("text")) searchByWords(opened.get("text"), { inPlace: true });
+if (opened.get("like")) {
+  open(opened.get("like"));
+} else if (opened.get("text")) {
+  current = { filters: fromAddress(opened) };
+  searchByWords(opened.get("text"), { inPlace: true });
+}

@@ -19,6 +19,16 @@ export async function shrink(file) {
   }
 }
 
+/** A part of a picture, given in fractions of its sides. */
+export async function cut(blob, part) {
+  const address = URL.createObjectURL(blob);
+  try {
+    return await drawn(await decoded(address, blob), 1, part);
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
 async function decoded(address, file) {
   const image = new Image();
   image.src = address;
@@ -32,15 +42,16 @@ async function decoded(address, file) {
   throw new Trouble("That is not a picture", `${name} can't be shown by this browser. Try a JPEG, PNG or WebP file.`);
 }
 
-function drawn(image, scale) {
+function drawn(image, scale, part = { x: 0, y: 0, width: 1, height: 1 }) {
+  const from = [image.naturalWidth * part.x, image.naturalHeight * part.y];
+  const size = [image.naturalWidth * part.width, image.naturalHeight * part.height];
   const canvas = document.createElement("canvas");
-  canvas.width = Math.max(1, Math.round(image.naturalWidth * scale));
-  canvas.height = Math.max(1, Math.round(image.naturalHeight * scale));
+  [canvas.width, canvas.height] = size.map((side) => Math.max(1, Math.round(side * scale)));
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.fillStyle = "white"; // behind what is transparent, as the service does it
   context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(image, 0, 0, canvas.width, canvas.height);
+  context.drawImage(image, ...from, ...size, 0, 0, canvas.width, canvas.height);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", QUALITY));
 }
 

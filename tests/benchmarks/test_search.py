@@ -25,6 +25,13 @@ def test_it_finds_a_rate_and_doubles_it() -> None:
         assert double["answered"] + double["shed"] + double["failed"] == round(double["per_second"])
         assert kind["stages"]["query"] > 0
         assert min(kind["memory_bytes"]) > 0
+    assert figures["filtered"]["answered"] > 0
+    assert {each["question"] for each in figures["asked"]} > {"all", "one brand of 8"}
+    assert min(each["recall"] for each in figures["asked"]) > 0.9  # so few products are all looked at
+    beside = figures["beside"]
+    assert beside["search"]["answered"] > 0
+    for freshness in (beside["freshness"], beside["freshness_beside"]):
+        assert 0 < freshness["p50"] <= freshness["p99"]
 
 
 async def test_a_slow_answer_counts_from_when_it_was_due() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from selenium.webdriver.common.by import By
 
 from encoders.training.drawing import photo, random_product
 from encoders.training.street import street_photo
+from search.keys import new_key
+from tests.axe import violations
 from tests.browser import chromium, console_errors, requested, screen
 from tests.drawn_shop import DrawnShop, jpeg
 from tests.harness import eventually
@@ -156,6 +159,135 @@ def test_words_alone_and_beside_a_picture(page: Page, shop: DrawnShop, street: P
     page.click("#back")
     page.shows("#heading", f"like your picture, “{other.title}”")
     assert page.fits()
+
+
+def test_a_part_of_a_picture(page: Page, shop: DrawnShop, tmp_path: Path) -> None:
+    left, right = photo(shop.drawn["shoe/1"]), photo(shop.drawn["lamp/3"])
+    both = Image.new("RGB", (left.width + right.width, left.height))
+    both.paste(left, (0, 0))
+    both.paste(right, (left.width, 0))
+    path = tmp_path / "both.jpg"
+    path.write_bytes(jpeg(both))
+    page.choose("pick", path)
+    page.shows("#heading", "products like your picture")
+    page.click("#crop-open")
+    page.drag("#crop-stage", (0.02, 0.02), (0.49, 0.98))
+    page.click("#crop-take")
+    page.finds_first("shoe/1")
+    assert page.text("#asked-name") == "A part of your picture"
+    page.click("#crop-open")
+    page.drag("#crop-frame", (0.5, 0.5), (1.57, 0.5))  # as it is, to the other half
+    page.click("#crop-take")
+    page.finds_first("lamp/3")
+    page.click("#back")
+    page.finds_first("shoe/1")
+    page.click("#crop-open")
+    page.click("#crop-whole")
+    page.shows("#asked-name", "Your picture")
+
+
+def test_a_part_of_a_picture_by_keyboard(page: Page, shop: DrawnShop, street: Path) -> None:
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    page.click("#crop-open")
+    frame = page.browser.switch_to.active_element
+    assert frame.get_attribute("id") == "crop-frame"
+    said = page.browser.find_element(By.ID, "crop-said").get_attribute("textContent")
+    frame.send_keys(Keys.ARROW_RIGHT, Keys.SHIFT, Keys.ARROW_DOWN)
+    assert page.browser.find_element(By.ID, "crop-said").get_attribute("textContent") == (
+        "70 % wide and 72 % high, 17 % from the left and 15 % from the top"
+    )
+    assert said == "70 % wide and 70 % high, 15 % from the left and 15 % from the top"
+    frame.send_keys(Keys.ESCAPE)
+    assert not page.browser.find_element(By.ID, "crop").is_displayed()
+    page.click("#crop-open")
+    page.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.shows("#asked-name", "A part of your picture")
+    page.finds_first(SEEN)
+
+
+def test_filters(page: Page, shop: DrawnShop, street: Path) -> None:
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    page.select("filter-category", "shoe (10)")
+    page.shows("#heading", "10 products like your picture")
+    assert {product.partition("/")[0] for product in page.products()} == {"shoe"}
+    page.type("price-max", "60")
+    eventually(lambda: 0 < len(page.products()) < 10, what="the cheap ones")
+    cheap = page.products()
+    page.click("#back")
+    page.shows("#heading", "10 products like your picture")
+    page.type("price-min", "5000")
+    page.shows("#heading", "Nothing with these filters")
+    page.click("#filters-clear")
+    page.finds_first(SEEN)
+    assert not page.browser.find_element(By.ID, "filters-clear").is_displayed()
+    page.type("words", "mug")
+    page.select("filter-brand", next(f"{brand} ({many})" for brand, many in shop.brands().items()))
+    page.shows("#heading", "products like your picture, “mug”")
+    assert cheap
+    assert page.fits()
+
+
+def test_filters_are_in_the_address_of_words(page: Page) -> None:
+    page.type("words", "striped")
+    page.shows("#heading", "products for “striped”")
+    page.select("filter-category", "bag (10)")
+    page.shows("#heading", "10 products for “striped”")
+    page.browser.refresh()
+    page.shows("#heading", "10 products for “striped”")
+    assert {product.partition("/")[0] for product in page.products()} == {"bag"}
+
+
+def test_more_of_them(page: Page, street: Path, shop: DrawnShop) -> None:
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    first = page.products()
+    page.click("#next")
+    page.shows("#heading", "48 products like your picture")
+    page.click("#next")
+    page.shows("#heading", "products like your picture")
+    eventually(lambda: len(page.products()) >= len(shop.drawn), what="all products")
+    assert page.products()[:24] == first
+    assert len(set(page.products())) == len(page.products())
+    assert not page.browser.find_element(By.ID, "next").is_displayed()
+
+
+def test_a_service_that_wants_a_key(browser: Chrome, shop: DrawnShop, street: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    key, line = new_key("page")
+    keys.write_text(line + "\n")
+    with shop.serving(keys=keys) as url:
+        browser.get(url)
+        page = Page(browser)
+        page.choose("pick", street)
+        page.shows("#trouble", "a key is needed")
+        page.type("key", "not this one")
+        page.shows("#trouble", "this key is not known")
+        page.type("key", key)
+        page.finds_first(SEEN)
+        assert not browser.find_element(By.ID, "trouble").is_displayed()
+        assert all("401" in error for error in console_errors(browser))
+        requested(browser)
+
+
+@pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_axe_finds_nothing(page: Page, street: Path, phone: bool, dark: bool) -> None:
+    if not shutil.which("npm") and not os.environ.get("CI"):
+        pytest.skip("axe-core comes by npm (apt-get install npm)")
+    screen(page.browser, 390 if phone else 1280, 844 if phone else 900, phone=phone, dark=dark)
+    assert violations(page.browser) == []
+    page.choose("pick", street)
+    page.finds_first(SEEN)
+    assert violations(page.browser) == []
+    page.click("#crop-open")
+    assert violations(page.browser) == []
+    assert page.fits()
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    page.type("price-min", "5000")
+    page.shows("#heading", "Nothing with these filters")
+    assert violations(page.browser) == []
 
 
 def test_what_is_no_picture_is_said(page: Page, tmp_path: Path) -> None:

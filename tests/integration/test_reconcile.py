@@ -17,10 +17,11 @@ from qdrant_client import QdrantClient, models
 from freshline.doctor.findings import Status
 from freshline.doctor.reconciliation import Reconcile
 from freshline.doctor.site import Site
+from indexer.wire import named_vectors
 from schemas.dead_letters import DeadLetter, Reason
 from schemas.events import Event
 from schemas.headers import VIEW, Source
-from schemas.payloads import VECTOR_NAME, Payload, point_id, revision_of
+from schemas.payloads import Payload, point_id, revision_of
 from stream.publisher import producer
 from stream.resend import Resender
 from tests.factories import NOW
@@ -54,7 +55,7 @@ def put(shop: Installation, payload: Payload, rows: list[list[float]], point: st
     written = models.PointStruct(
         id=point or point_id(payload.product_id),
         payload=payload.model_dump(mode="json"),
-        vector={VECTOR_NAME: rows} if rows else {},
+        vector=named_vectors(rows),
     )
     on_qdrant(shop, lambda client, view: client.upsert(view, [written], wait=True))
 

@@ -28,7 +28,8 @@ from encoders.pixels import decode
 from encoders.session import ImageEncoder
 from encoders.training.drawing import photo, random_product
 from indexer.collections import ensure_view, point_alias, space_of, view_name
-from schemas.payloads import VECTOR_NAME, Payload, point_id
+from indexer.wire import named_vectors
+from schemas.payloads import Payload, point_id
 from tests.harness import FRESHLINE, Installation, eventually, free_port, freshline_here
 
 COLOURS = {"mug/red": (220, 30, 40), "mug/blue": (30, 50, 220), "lamp": (240, 220, 60), "gone": (60, 200, 80)}
@@ -82,7 +83,7 @@ def point(product_id: str, vector: list[float]) -> models.PointStruct:
         attributes={"rating": 4.5, "in stock": True, "sizes": ["S", "M"]},
         deleted=deleted,
     )
-    vectors: Any = {} if deleted else {VECTOR_NAME: [vector]}
+    vectors = named_vectors([] if deleted else [vector])
     return models.PointStruct(id=point_id(product_id), vector=vectors, payload=payload.model_dump(mode="json"))
 
 

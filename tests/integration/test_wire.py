@@ -11,10 +11,11 @@ from qdrant_client import QdrantClient, grpc
 
 from indexer.collections import ensure_view
 from indexer.points import DECIDE_FIELDS, Point, Stored, read_payload, read_stored
+from indexer.pooling import pooled
 from indexer.store import QdrantSettings, Store
 from indexer.wire import numbers
 from indexer.writer import Written, write
-from schemas.payloads import VECTOR_NAME, point_id, revision_of
+from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME, point_id, revision_of
 from tests.factories import DIMENSION, point, rounded, vector
 
 
@@ -57,6 +58,9 @@ def test_what_is_written_is_read_and_kept_rows_go_back_as_they_came(store: Store
         (record,) = client.retrieve(view, [point_id("p1")], with_vectors=[VECTOR_NAME])
         assert isinstance(record.vector, dict)
         assert rounded(record.vector[VECTOR_NAME]) == rounded(again.vectors)  # type: ignore[arg-type]
+        (record,) = client.retrieve(view, [point_id("p1")], with_vectors=[PRODUCT_VECTOR])
+        assert isinstance(record.vector, dict)
+        assert rounded([record.vector[PRODUCT_VECTOR]]) == rounded([pooled(rounded(again.vectors))])
         assert read_payload(client, view, "p1") == payload
 
     store.run_sync(run)
@@ -68,6 +72,7 @@ def test_a_tombstone_takes_the_vectors_away(store: Store, view: str) -> None:
         assert write(client, view, [point(version=2, read=1, deleted=True)]) == [Written.STORED]
         assert read(client, view).vectors == []
         assert client.query_points(view, query=[vector("a")], using=VECTOR_NAME, with_payload=False).points == []
+        assert client.query_points(view, query=vector("a"), using=PRODUCT_VECTOR, with_payload=False).points == []
         assert write(client, view, [point(version=1, revision=9)]) == [Written.OVERTAKEN]
 
     store.run_sync(run)

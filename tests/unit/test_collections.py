@@ -14,7 +14,7 @@ from indexer.collections import (
     space_of,
     view_name,
 )
-from schemas.payloads import VECTOR_NAME
+from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME
 
 SPACE = "0123456789ab"
 OTHER = "ba9876543210"
@@ -44,12 +44,16 @@ def test_a_name_of_another_make_is_an_error(name: str) -> None:
         space_of(name)
 
 
-def test_a_new_view_has_one_multivector_compared_by_its_best_row(client: QdrantClient) -> None:
+def test_a_new_view_has_a_vector_for_the_product_and_one_for_its_pictures(
+    client: QdrantClient,
+) -> None:
     assert ensure_view(client, "products-0123456789ab-1", 8, []) is True
 
     vectors = client.get_collection("products-0123456789ab-1").config.params.vectors
     assert isinstance(vectors, dict)
-    assert list(vectors) == [VECTOR_NAME]
+    assert set(vectors) == {VECTOR_NAME, PRODUCT_VECTOR}
+    assert (vectors[PRODUCT_VECTOR].size, vectors[PRODUCT_VECTOR].distance) == (8, models.Distance.COSINE)
+    assert vectors[PRODUCT_VECTOR].multivector_config is None
     params = vectors[VECTOR_NAME]
     assert (params.size, params.distance) == (8, models.Distance.COSINE)
     assert params.multivector_config == models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM)

@@ -20,9 +20,10 @@ from qdrant_client import QdrantClient, models
 from encoders.batcher import Pixels, Vectors
 from indexer.collections import ensure_view, point_alias, view_name
 from indexer.store import LOCAL, QdrantSettings, Store
+from indexer.wire import named_vectors
 from schemas.bundles import Manifest
 from schemas.canary import CANARY
-from schemas.payloads import VECTOR_NAME, Payload, point_id
+from schemas.payloads import Payload, point_id
 from search.model import Model
 from search.models import JsonSearch, SearchResponse
 from search.service import create_app
@@ -83,7 +84,7 @@ def put(client: QdrantClient, view: str, product_id: str, colours: list[str], **
     payload = Payload(
         product_id=product_id, version=1, revision=1, event_id="e", occurred_at=NOW, indexed_at=NOW, **fields
     )
-    vectors = {VECTOR_NAME: [vector(colour) for colour in colours]} if colours else {}
+    vectors = named_vectors([vector(colour) for colour in colours])
     point = models.PointStruct(id=point_id(product_id), vector=vectors, payload=payload.model_dump(mode="json"))
     client.upsert(view, [point], wait=True)
 

@@ -1,0 +1,80 @@
+"""Searches and a worker at once, on the same view and the same cores: what each costs the other."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from freshline.bench.hosts_report import Freshness
+from freshline.bench.openloop import Window
+from freshline.bench.search_report import Beside
+from freshline.bench.together import await_members, rate_of, watch, workers
+from freshline.bench.traffic import Traffic
+from freshline.bench.workload import Workload
+from freshline.settings import Settings
+from indexer.store import Store
+from stream.publisher import Publisher, PublisherSettings
+
+BURST = 3000
+FULL = 0.9
+"""Of what the worker can by itself: at all of it, any breath that it takes is never made up for."""
+
+Searching = Callable[[], Window]
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Where a worker writes, and what."""
+
+    env: Mapping[str, str]
+    settings: Settings
+    """Those of `env`."""
+    folder: Path
+    """For its log."""
+    store: Store
+    """Asked for the products."""
+    view: str
+    workload: Workload
+    first: int
+    """The number of the first product: those before are in the view."""
+    seconds: float
+    """How long each measurement lasts."""
+
+
+def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> Beside:
+    """Searches alone, a worker alone as fast as it goes, and both; `search` takes about `seconds`."""
+    settings = writing.settings
+    say("searches alone")
+    idle_search = search()
+    publishing = PublisherSettings(settings.kafka(), settings.topics)
+    with Publisher(publishing) as publisher, workers(writing.env, writing.folder, 1) as live:
+        say("a worker, as fast as it goes")
+        await_members(settings.kafka(), settings.group(writing.view, "live"), live)
+        idle = watch(live, [], 0, lambda _: None)
+        for event in writing.workload.listed(range(writing.first, writing.first + BURST)):
+            publisher.publish(event)
+        per_second = FULL * rate_of(idle + watch(live, [], BURST, lambda _: None), BURST)
+        traffic = Traffic(publisher, writing.store, writing.view, writing.workload, writing.first + BURST)
+        say(f"{per_second:.0f} new products/s alone")
+        idle_freshness = _fresh(traffic, per_second, writing.seconds)
+        say(f"{per_second:.0f} new products/s beside searches")
+        found: list[Freshness] = []
+        thread = threading.Thread(target=lambda: found.append(_fresh(traffic, per_second, writing.seconds)))
+        thread.start()
+        beside_search = search()
+        thread.join()
+    return Beside(per_second, idle_search, beside_search, idle_freshness, found[0])
+
+
+def _fresh(traffic: Traffic, per_second: float, seconds: float) -> Freshness:
+    """Of what is published in so many seconds; returns when all of it can be found."""
+    before = len(traffic.sightings)
+    traffic.run(per_second, lambda so_far: so_far < seconds)
+    traffic.drain(lambda: None)
+    fresh = [each.freshness for each in traffic.sightings[before:]]
+    p50, p99 = np.percentile(fresh, [50, 99])
+    return Freshness(len(fresh), float(p50), float(p99), max(fresh))
