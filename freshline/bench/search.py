@@ -81,6 +81,7 @@ class SearchBench:
     def __init__(self, plan: SearchPlan, stack: LocalStack, folder: Path, say: Say) -> None:
         self._plan, self._stack, self._folder, self._say = plan, stack, folder, say
         own = {"TOPIC_PREFIX": "searched.", "ALIAS": "searched", "IMAGE_ROOT": str(folder), "LOG_FORMAT": "json"}
+        own["IMAGE_REUSE_BYTES"] = "0"  # the products share pictures, and each is to be encoded
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
         self._settings = settings_of(self._env)
 
