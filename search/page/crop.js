@@ -42,9 +42,10 @@ export function setUpCrop(onChosen) {
   onDrag(byId("crop-stage"), () => part, place);
   frame.addEventListener("keydown", (event) => {
     const by = ARROWS[event.key];
-    if (!by) return event.key === "Enter" ? close(part) : undefined;
-    event.preventDefault();
-    place(event.shiftKey ? stretched(part, "se", ...by) : moved(part, ...by));
+    if (!by && event.key !== "Enter") return;
+    event.preventDefault(); // neither scroll nor press the button that has the focus next
+    if (!by) close(part);
+    else place(event.shiftKey ? stretched(part, "se", ...by) : moved(part, ...by));
   });
   byId("crop-take").addEventListener("click", () => close(part));
   byId("crop-whole").addEventListener("click", () => close(null));

@@ -204,6 +204,7 @@ def test_a_part_of_a_picture_by_keyboard(page: Page, shop: DrawnShop, street: Pa
     page.browser.switch_to.active_element.send_keys(Keys.ENTER)
     page.shows("#asked-name", "A part of your picture")
     page.finds_first(SEEN)
+    assert not page.browser.find_element(By.ID, "crop").is_displayed()
 
 
 def test_filters(page: Page, shop: DrawnShop, street: Path) -> None:
