@@ -50,10 +50,18 @@ class Graph:
     payload_m: int | None = None
     """Links of the further graphs that are made for indexed payload fields; None: as `m`."""
     quantized: bool = False
+    scanned_kb: int | None = None
+    """What meets a filter is looked at without the graph up to so many kB of vectors; None: Qdrant's 10,000. A smaller
+    one shows with few products what a large index does."""
 
     def hnsw(self) -> models.HnswConfigDiff:
         """As Qdrant takes it."""
-        return models.HnswConfigDiff(m=self.m, ef_construct=self.ef_construct, payload_m=self.payload_m)
+        return models.HnswConfigDiff(
+            m=self.m,
+            ef_construct=self.ef_construct,
+            payload_m=self.payload_m,
+            full_scan_threshold=self.scanned_kb,
+        )
 
     def quantization(self) -> models.ScalarQuantization | None:
         """As Qdrant takes it."""
@@ -236,5 +244,7 @@ TUNED: dict[str, Any] = {
     "pooled, m 24, ef_c 200": Rescored(Graph(m=24, ef_construct=200, payload_m=0)),
     "pooled, int8": Rescored(Graph(payload_m=0, quantized=True)),
     "pooled, 300 rescored": Rescored(Graph(payload_m=0), most=300),
+    "pooled, all links, 1 MB scanned": Rescored(Graph(scanned_kb=1000)),
+    "pooled, acorn, 1 MB scanned": Rescored(Graph(payload_m=0, scanned_kb=1000), acorn=True),
 }
 WAYS |= TUNED

@@ -11,8 +11,8 @@ from freshline import Client, SearchError
 from indexer.store import Store
 from search.keys import new_key
 from search.settings import SearchSettings
+from tests.colours import fill, make_app, picture, store
 from tests.serving import serving
-from tests.unit.test_search_service import fill, make_app, picture, store
 
 __all__ = ["store"]  # a fixture
 

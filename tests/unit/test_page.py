@@ -18,7 +18,7 @@ from search.model import Model
 from search.page import assets
 from search.service import create_app
 from search.settings import SearchSettings
-from tests.unit.test_search_service import VIEW, encode, fill, manifest, picture, problem, put, talking_to, wrong_fields
+from tests.colours import VIEW, encode, fill, manifest, picture, problem, put, talking_to, wrong_fields
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),

@@ -24,7 +24,7 @@ from search.model import Model
 from search.problems import Problem
 from search.service import create_app
 from search.settings import SearchSettings
-from tests.unit.test_search_service import encode, fill, found, make_app, manifest, problem, search, store, talking_to
+from tests.colours import encode, fill, found, make_app, manifest, problem, search, store, talking_to
 
 __all__ = ["store"]  # a fixture
 

@@ -21,7 +21,7 @@ from search.model import Encoding, Encodings, Model
 from search.problems import Problem
 from search.settings import SearchSettings
 from search.view import ServingView, ViewMoved
-from tests.unit.test_search_service import manifest
+from tests.colours import manifest
 
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
 
