@@ -75,8 +75,9 @@ class Settings(BaseSettings):
     session_timeout_seconds: Annotated[float, Field(ge=6, le=60)] = 10.0
 
     searches_at_once: Annotated[int, Field(ge=0)] = 0
-    """0: eight for each core."""
+    """0: four for each core."""
     search_patience_seconds: Annotated[float, Field(gt=0, le=10)] = 0.1
+    search_ef: Annotated[int, Field(ge=10, le=10_000)] = 128
     upload_seconds: Annotated[float, Field(gt=0)] = 10.0
     api_keys: Path | None = None
     api_rate: Annotated[str | None, Field(pattern=r"^ *[0-9]+ *(/|per) *[0-9]* *(second|minute|hour|day)s? *$")] = None

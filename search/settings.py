@@ -20,8 +20,9 @@ class SearchSettings:
     encode_batch: int = 16
     encode_wait_seconds: float = 0.002
     """How long the first query of a batch waits for others."""
-    # The graph's own default finds too few of the true neighbours among multivectors.
-    hnsw_ef: int = 512
+    hnsw_ef: int = 128
+    """Of the graph's search: more finds more of the true neighbours among the products that meet a filter, and takes
+    longer (`freshline bench search`)."""
     most_searches: int = 8
     """At work at once; further ones wait."""
     patience_seconds: float = 0.1

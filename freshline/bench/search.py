@@ -45,7 +45,7 @@ START_SECONDS, INDEX_SECONDS, ANSWER_SECONDS = 60.0, 1800.0, 10.0
 STEP, LOOKS = 1.5, 3
 """The rate is raised by this factor until it is too much, then what lies between is halved so often."""
 
-EFS = (128, 256, SearchSettings().hnsw_ef)
+EFS = (64, SearchSettings().hnsw_ef, 256, 512)
 FILTERED = {"brand": "brand-3"}
 BESIDE = 0.25
 """Of the highest rate, beside a worker that would take all of the machine."""
