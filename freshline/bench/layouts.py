@@ -18,7 +18,7 @@ from freshline.bench.clustered import APART, Clustered
 from freshline.bench.layouts_report import LayoutsReport, Ran
 from freshline.bench.meters import resident_bytes
 from freshline.bench.recall import EVERYTHING, QUESTIONS, Quiz
-from freshline.bench.search import await_green
+from freshline.bench.waiting import await_green
 from freshline.bench.ways import WAYS, Way
 from indexer.store import QdrantSettings, Store
 from infra.local.stack import LocalStack

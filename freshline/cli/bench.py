@@ -168,12 +168,13 @@ def search(
     Example: freshline bench search --products 100000
     """
     from freshline.bench.search import SearchBench, SearchBenchError, SearchPlan
+    from freshline.bench.waiting import TooLate
 
     with _bench(products) as bench:
         try:
             plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside)
             report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
-        except SearchBenchError as error:
+        except (SearchBenchError, TooLate) as error:
             raise Failure(str(error)) from error
     _print(report, as_json=as_json)
 
@@ -192,13 +193,17 @@ def layouts(
     Example: freshline bench layouts --products 20000 --way multivector --way "pooled, rescored"
     """
     from freshline.bench.layouts import LayoutsBench, LayoutsPlan
+    from freshline.bench.waiting import TooLate
     from freshline.bench.ways import WAYS
 
     if unknown := [each for each in way or [] if each not in WAYS]:
         raise Failure(f"--way {unknown[0]}: one of {', '.join(WAYS)}")
     plan = LayoutsPlan(products, queries, apart=apart, ways=way or list(WAYS))
     with _bench(len(plan.ways)) as bench:
-        report = LayoutsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+        try:
+            report = LayoutsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
+        except TooLate as error:
+            raise Failure(str(error)) from error
     _print(report, as_json=as_json)
 
 
