@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from freshline.bench.freshness import PATIENCE_SECONDS, patience
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.openloop import Window
 from freshline.bench.search_report import Beside
-from freshline.bench.together import await_members, rate_of, watch, workers
+from freshline.bench.together import RunningWorker, await_members, rate_of, watch, workers
 from freshline.bench.traffic import Traffic
 from freshline.bench.workload import Workload
 from freshline.settings import Settings
@@ -60,21 +61,20 @@ def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> 
         per_second = FULL * rate_of(idle + watch(live, [], BURST, lambda _: None), BURST)
         traffic = Traffic(publisher, writing.store, writing.view, writing.workload, writing.first + BURST)
         say(f"{per_second:.0f} new products/s alone")
-        idle_freshness = _fresh(traffic, per_second, writing.seconds)
+        idle_freshness = _fresh(traffic, per_second, writing.seconds, live)
         say(f"{per_second:.0f} new products/s beside searches")
-        found: list[Freshness] = []
-        thread = threading.Thread(target=lambda: found.append(_fresh(traffic, per_second, writing.seconds)))
-        thread.start()
-        beside_search = search()
-        thread.join()
-    return Beside(per_second, idle_search, beside_search, idle_freshness, found[0])
+        with ThreadPoolExecutor(1) as pool:
+            fresh = pool.submit(_fresh, traffic, per_second, writing.seconds, live)
+            beside_search = search()
+            beside_freshness = fresh.result()
+    return Beside(per_second, idle_search, beside_search, idle_freshness, beside_freshness)
 
 
-def _fresh(traffic: Traffic, per_second: float, seconds: float) -> Freshness:
+def _fresh(traffic: Traffic, per_second: float, seconds: float, live: Sequence[RunningWorker]) -> Freshness:
     """Of what is published in so many seconds; returns when all of it can be found."""
     before = len(traffic.sightings)
     traffic.run(per_second, lambda so_far: so_far < seconds)
-    traffic.drain(lambda: None)
+    traffic.drain(patience(live, PATIENCE_SECONDS))
     fresh = [each.freshness for each in traffic.sightings[before:]]
     p50, p99 = np.percentile(fresh, [50, 99])
     return Freshness(len(fresh), float(p50), float(p99), max(fresh))
