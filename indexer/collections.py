@@ -12,7 +12,7 @@ from schemas.payloads import PRODUCT_VECTOR, VECTOR_NAME
 
 _VIEW_NAME = re.compile(r"^(?P<alias>.+)-(?P<space>[0-9a-f]{12})-(?P<serial>\d+)$")
 
-_INDEXES: dict[str, models.PayloadSchemaType] = {
+INDEXES: dict[str, models.PayloadSchemaType] = {
     "product_id": models.PayloadSchemaType.KEYWORD,
     "version": models.PayloadSchemaType.INTEGER,
     "revision": models.PayloadSchemaType.INTEGER,
@@ -22,6 +22,7 @@ _INDEXES: dict[str, models.PayloadSchemaType] = {
     "deleted": models.PayloadSchemaType.BOOL,
     "indexed_at": models.PayloadSchemaType.DATETIME,
 }
+"""Payload fields that every view has an index of."""
 
 
 # Chosen by `freshline bench layouts` (docs/benchmarks.md): products are found by one vector each, in a graph, and the
@@ -160,7 +161,7 @@ def view_problems(client: QdrantClient, name: str, dimension: int, attributes: l
 
 
 def _indexes(attributes: list[str]) -> dict[str, models.PayloadSchemaType]:
-    return _INDEXES | {f"attributes.{name}": models.PayloadSchemaType.KEYWORD for name in attributes}
+    return INDEXES | {f"attributes.{name}": models.PayloadSchemaType.KEYWORD for name in attributes}
 
 
 def _word(value: object) -> str:

@@ -11,19 +11,10 @@ from qdrant_client import QdrantClient, models
 
 from freshline.bench.clustered import Clustered, payload
 from freshline.bench.recall import Asked
+from indexer.collections import INDEXES
 from schemas.payloads import point_id
 
 PICTURES, SINGLE = "images", "product"
-INDEXED = {
-    "product_id": models.PayloadSchemaType.KEYWORD,
-    "version": models.PayloadSchemaType.INTEGER,
-    "revision": models.PayloadSchemaType.INTEGER,
-    "category": models.PayloadSchemaType.KEYWORD,
-    "brand": models.PayloadSchemaType.KEYWORD,
-    "price": models.PayloadSchemaType.FLOAT,
-    "deleted": models.PayloadSchemaType.BOOL,
-    "indexed_at": models.PayloadSchemaType.DATETIME,
-}
 ONCE = models.ScalarQuantization(scalar=models.ScalarQuantizationConfig(type=models.ScalarType.INT8, always_ram=True))
 LIVE = models.FieldCondition(key="deleted", match=models.MatchValue(value=True))
 
@@ -70,7 +61,7 @@ class Graph:
 
 def _create(client: QdrantClient, name: str, vectors: dict[str, models.VectorParams], graph: Graph) -> None:
     client.create_collection(name, vectors_config=vectors, hnsw_config=graph.hnsw())
-    for field, schema in INDEXED.items():
+    for field, schema in INDEXES.items():
         client.create_payload_index(name, field, field_schema=schema, wait=True)
 
 
@@ -234,8 +225,6 @@ WAYS: dict[str, Way] = {
     "pooled, rescored": Rescored(Graph(payload_m=0)),
     "first, rescored": Rescored(Graph(payload_m=0), pooled=False),
     "picture a point": Grouped(Graph(payload_m=0)),
-}
-TUNED: dict[str, Any] = {
     "multivector, m 24, ef_c 200": MaxSim(Graph(m=24, ef_construct=200, payload_m=0)),
     "multivector, int8": MaxSim(Graph(payload_m=0, quantized=True)),
     "multivector, acorn": MaxSim(Graph(payload_m=0), acorn=True),
@@ -247,4 +236,3 @@ TUNED: dict[str, Any] = {
     "pooled, all links, 1 MB scanned": Rescored(Graph(scanned_kb=1000)),
     "pooled, acorn, 1 MB scanned": Rescored(Graph(payload_m=0, scanned_kb=1000), acorn=True),
 }
-WAYS |= TUNED

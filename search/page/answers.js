@@ -34,8 +34,11 @@ export function showAnswer(question, response, { onMore, listing }) {
 
 /** Show further ones below; where they came by a button, the first of them has the focus. */
 export function addResults(question, { results }, { onMore }) {
-  const cards = results.map((hit) => card(hit, { listed: hit.product_id === question.listed, onMore: (chosen) => onMore(chosen) }));
-  const shown = byId("grid").childElementCount;
+  // Products were listed and ranked anew meanwhile: one that is shown already stays where it is.
+  const known = new Set([...byId("grid").querySelectorAll(".card")].map((each) => each.dataset.product));
+  const fresh = results.filter((hit) => !known.has(hit.product_id));
+  const cards = fresh.map((hit) => card(hit, { listed: hit.product_id === question.listed, onMore: (chosen) => onMore(chosen) }));
+  const shown = known.size;
   byId("grid").append(...cards);
   byId("next").hidden = results.length < LIMIT || shown + cards.length > MOST;
   if (!shown) return;
