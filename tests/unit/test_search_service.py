@@ -34,10 +34,13 @@ from tests.colours import (
     put,
     search,
     search_json,
+    store,
     talking_to,
     vector,
     wrong_fields,
 )
+
+__all__ = ["store"]  # a fixture
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
