@@ -90,6 +90,7 @@ def test_the_local_stacks_workers_are_started_and_stopped(shop: Installation, st
     assert len(processes) == 2
     assert re.findall(r"process (\d+)", rollout(shop, "start", shop.env["FRESHLINE_BUNDLE"], *where)) == processes
     with shop.worker(FRESHLINE_VIEW=shop.view):  # whom the new one yields to
+        eventually(lambda: shop.payload("p"))
         waited = json.loads(rollout(shop, "status", "--wait", "--json"))
     assert {each["name"]: each["products"] for each in waited} == {shop.view: 1, view: 1}
 
