@@ -52,11 +52,6 @@ class Clustered:
         rows: list[list[float]] = self._array(number).tolist()
         return rows
 
-    def pooled(self, number: int) -> list[float]:
-        """Their mean."""
-        middle: list[float] = _units(self._array(number).mean(0)).tolist()
-        return middle
-
     def queries(self, many: int) -> tuple[np.ndarray, np.ndarray]:
         """Pictures that shoppers took of some of the products, shape (many, dimension), and the products' numbers."""
         chance = np.random.default_rng(3)

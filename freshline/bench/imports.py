@@ -19,6 +19,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
+from freshline.bench.errors import BenchError
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.imports_report import ImportReport, Seen
 from freshline.bench.installation import install, settings_of
@@ -39,7 +40,7 @@ REUSE_BYTES = "16000000"
 """Of the second view's worker: that it holds all is asked, not how fast it encodes the same pictures again."""
 
 
-class ImportBenchError(RuntimeError):
+class ImportBenchError(BenchError):
     """It can't be measured; the message says why."""
 
 

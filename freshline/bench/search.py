@@ -18,6 +18,7 @@ from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.beside import Writing, measure
 from freshline.bench.clustered import Clustered, clustered
+from freshline.bench.errors import BenchError
 from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes
 from freshline.bench.openloop import Window, drive, summed_up
@@ -47,7 +48,7 @@ Say = Callable[[str], None]
 Seen = Callable[[float], None]
 
 
-class SearchBenchError(RuntimeError):
+class SearchBenchError(BenchError):
     """It can't be measured; the message says why."""
 
 

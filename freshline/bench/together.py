@@ -20,6 +20,7 @@ from confluent_kafka.admin import AdminClient
 from prometheus_client.parser import text_string_to_metric_families
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from freshline.bench.errors import BenchError
 from freshline.bench.meters import Meter, Use, resident_bytes
 from stream.kafka import KafkaSettings
 
@@ -31,7 +32,7 @@ WARM, END = 0.25, 0.85
 """The part of the events over which the capacity is measured: before, workers start; after, one is done first."""
 
 
-class WorkerEnded(RuntimeError):
+class WorkerEnded(BenchError):
     """The worker ended by itself; the message has the end of its log."""
 
 

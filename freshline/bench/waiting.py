@@ -9,12 +9,14 @@ from typing import TypeVar
 from qdrant_client import QdrantClient, models
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_delay, wait_fixed
 
+from freshline.bench.errors import BenchError
+
 INDEX_SECONDS = 3600.0
 
 T = TypeVar("T")
 
 
-class TooLate(RuntimeError):
+class TooLate(BenchError):
     """It did not come to be; the message says what."""
 
 

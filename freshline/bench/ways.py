@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient, models
 from freshline.bench.clustered import Clustered, payload
 from freshline.bench.recall import Asked
 from indexer.collections import INDEXES
+from indexer.pooling import pooled
 from schemas.payloads import point_id
 
 PICTURES, SINGLE = "images", "product"
@@ -158,7 +159,7 @@ class Rescored:
                 id=point_id(f"product-{number}"),
                 vector={
                     PICTURES: data.rows(number),
-                    SINGLE: data.pooled(number) if self.pooled else data.rows(number)[0],
+                    SINGLE: pooled(data.rows(number)).tolist() if self.pooled else data.rows(number)[0],
                 },
                 payload=_fields(number),
             )

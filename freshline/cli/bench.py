@@ -116,15 +116,12 @@ def imports(
 
     Example: freshline bench import --rows 100000 --seconds 300 --rebuild
     """
-    from freshline.bench.imports import ImportBench, ImportBenchError, ImportPlan
+    from freshline.bench.imports import ImportBench, ImportPlan
 
     folder = pictures.absolute() if pictures else None
     plan = ImportPlan(rows, per_second, seconds, replay=replay, rebuild=rebuild, pictures=folder)
     with _bench(rows + round(seconds * per_second)) as bench:
-        try:
-            report = ImportBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
-        except ImportBenchError as error:
-            raise Failure(str(error)) from error
+        report = ImportBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)
 
 
@@ -167,15 +164,11 @@ def search(
 
     Example: freshline bench search --products 100000
     """
-    from freshline.bench.search import SearchBench, SearchBenchError, SearchPlan
-    from freshline.bench.waiting import TooLate
+    from freshline.bench.search import SearchBench, SearchPlan
 
     with _bench(products) as bench:
-        try:
-            plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside)
-            report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
-        except (SearchBenchError, TooLate) as error:
-            raise Failure(str(error)) from error
+        plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside)
+        report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)
 
 
@@ -193,17 +186,13 @@ def layouts(
     Example: freshline bench layouts --products 20000 --way multivector --way "pooled, rescored"
     """
     from freshline.bench.layouts import LayoutsBench, LayoutsPlan
-    from freshline.bench.waiting import TooLate
     from freshline.bench.ways import WAYS
 
     if unknown := [each for each in way or [] if each not in WAYS]:
         raise Failure(f"--way {unknown[0]}: one of {', '.join(WAYS)}")
     plan = LayoutsPlan(products, queries, apart=apart, ways=way or list(WAYS))
     with _bench(len(plan.ways)) as bench:
-        try:
-            report = LayoutsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
-        except TooLate as error:
-            raise Failure(str(error)) from error
+        report = LayoutsBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)
 
 
@@ -293,7 +282,7 @@ class Bench(NamedTuple):
 @contextmanager
 def _bench(total: int) -> Iterator[Bench]:
     """A local stack for as long as the benchmark lasts, and a bar of `total` steps."""
-    from freshline.bench.together import WorkerEnded
+    from freshline.bench.errors import BenchError
     from freshline.interrupts import Interrupts
     from freshline.logs import configure
     from infra.local.errors import StackError
@@ -312,7 +301,7 @@ def _bench(total: int) -> Iterator[Bench]:
         try:
             stack.up(say)
             yield Bench(stack, Path(folder), say, lambda done: progress.update(task, completed=done))
-        except (StackError, WorkerEnded) as error:
+        except (StackError, BenchError) as error:
             raise Failure(str(error)) from error
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
