@@ -37,6 +37,10 @@ from stream.yielding import Yielding, YieldSettings
 
 log = structlog.get_logger(__name__)
 
+_PATIENCE = 4
+"""Nobody waits for an event of the replay lane: its requests to Qdrant are so many times as rare and as large, and as
+many more of its events are in flight."""
+
 
 @asynccontextmanager
 async def build_worker(
@@ -67,7 +71,7 @@ async def build_worker(
         view = await _view(settings, opened)
         encoder = _encoder(settings, view, encoder)
         metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder)
+        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder, lane)
         stages = Stages(
             sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics, health=health
         )
@@ -100,9 +104,13 @@ async def _beside(*works: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
 
 
 def _yielding(settings: Settings, view: str, lane: str, serving: Serving, worker: Worker) -> Yielding:
-    purpose = YieldSettings(view, lane, settings.max_in_flight, settings.yield_seconds, settings.yield_niceness)
+    purpose = YieldSettings(view, lane, _in_flight(settings, lane), settings.yield_seconds, settings.yield_niceness)
     reader = GroupReader(settings.kafka(), settings.topics.events)
     return Yielding(purpose, serving, reader, partial(settings.group, lane="live"), worker.allow)
+
+
+def _in_flight(settings: Settings, lane: str) -> int:
+    return settings.max_in_flight * (_PATIENCE if lane == "replay" else 1)
 
 
 def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
@@ -118,10 +126,11 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
     )
 
 
-def _sizes(settings: Settings, encoder: ImageEncoder) -> StageSettings:
+def _sizes(settings: Settings, encoder: ImageEncoder, lane: str) -> StageSettings:
     """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
     cores = available_cores()
     return StageSettings(
+        batch_pause=StageSettings.batch_pause * (_PATIENCE if lane == "replay" else 1),
         encode_threads=cores if encoder.device == "cpu" else 1,
         decode_threads=cores + 1,
         reuse_bytes=settings.image_reuse_bytes,
@@ -151,7 +160,7 @@ def _worker_settings(settings: Settings, view: str, lane: str) -> WorkerSettings
         topic=topics[lane],
         group=settings.group(view, lane),
         kafka=settings.kafka(),
-        max_in_flight=settings.max_in_flight,
+        max_in_flight=_in_flight(settings, lane),
         drain_seconds=settings.drain_seconds,
         session_timeout_seconds=settings.session_timeout_seconds,
         delay_seconds=settings.retry_delay_seconds if lane == "retry" else 0,

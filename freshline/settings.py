@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
     searches_at_once: Annotated[int, Field(ge=0)] = 0
     """0: four for each core."""
-    search_patience_seconds: Annotated[float, Field(gt=0, le=10)] = 0.1
+    search_patience_seconds: Annotated[float, Field(gt=0, le=10)] = 0.06
     search_ef: Annotated[int, Field(ge=10, le=10_000)] = 128
     upload_seconds: Annotated[float, Field(gt=0)] = 10.0
     api_keys: Path | None = None

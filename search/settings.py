@@ -25,7 +25,7 @@ class SearchSettings:
     longer (`freshline bench search`)."""
     most_searches: int = 8
     """At work at once; further ones wait."""
-    patience_seconds: float = 0.1
+    patience_seconds: float = 0.06
     """How long, before they are refused."""
     upload_seconds: float = 10.0
     """How long a request's body may take to arrive."""

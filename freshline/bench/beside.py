@@ -13,7 +13,7 @@ from freshline.bench.freshness import PATIENCE_SECONDS, patience
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.openloop import Window
 from freshline.bench.search_report import Beside
-from freshline.bench.together import RunningWorker, await_members, rate_of, watch, workers
+from freshline.bench.together import RunningWorker, await_members, workers
 from freshline.bench.traffic import Traffic
 from freshline.bench.workload import Workload
 from freshline.settings import Settings
@@ -55,11 +55,8 @@ def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> 
     with Publisher(publishing) as publisher, workers(writing.env, writing.folder, 1) as live:
         say("a worker, as fast as it goes")
         await_members(settings.kafka(), settings.group(writing.view, "live"), live)
-        idle = watch(live, [], 0, lambda _: None)
-        for event in writing.workload.listed(range(writing.first, writing.first + BURST)):
-            publisher.publish(event)
-        per_second = FULL * rate_of(idle + watch(live, [], BURST, lambda _: None), BURST)
-        traffic = Traffic(publisher, writing.store, writing.view, writing.workload, writing.first + BURST)
+        traffic = Traffic(publisher, writing.store, writing.view, writing.workload, writing.first)
+        per_second = FULL * traffic.saturate(BURST, patience(live, PATIENCE_SECONDS))
         say(f"{per_second:.0f} new products/s alone")
         idle_freshness = _fresh(traffic, per_second, writing.seconds, live)
         say(f"{per_second:.0f} new products/s beside searches")

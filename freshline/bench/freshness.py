@@ -18,9 +18,9 @@ from encoders.session import available_cores
 from freshline.bench.freshness_report import FreshnessReport, Outage, Quantiles
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.installation import install, settings_of
-from freshline.bench.together import RunningWorker, WorkerEnded, await_members, rate_of, watch, workers
+from freshline.bench.together import RunningWorker, WorkerEnded, await_members, workers
 from freshline.bench.traffic import Sighting, Traffic
-from freshline.bench.workload import Workload, draw
+from freshline.bench.workload import draw
 from freshline.parts import opened_store
 from infra.local.stack import LocalStack
 from stream.freshness import PARTS
@@ -84,9 +84,10 @@ class FreshnessBench:
         plan, publishing = self._plan, PublisherSettings(self._settings.kafka(), self._settings.topics)
         with opened_store(self._settings) as store, Publisher(publishing) as publisher:
             with self._workers(view) as live:
-                capacity = self._capacity(publisher, workload, live)
+                traffic = Traffic(publisher, store, view, workload)
+                self._say("as fast as it goes")
+                capacity = traffic.saturate(plan.burst, patience(live, PATIENCE_SECONDS + 10 * plan.outage))
                 per_second = plan.rate or plan.load * capacity
-                traffic = Traffic(publisher, store, view, workload, first=plan.burst)
                 steady = self._steady(traffic, per_second, live, seen)
                 for each in live:
                     each.process.kill()
@@ -114,16 +115,10 @@ class FreshnessBench:
             await_members(self._settings.kafka(), self._settings.group(view, "live"), live)
             yield live
 
-    def _capacity(self, publisher: Publisher, workload: Workload, live: Sequence[RunningWorker]) -> float:
-        self._say("as fast as it goes")
-        idle = watch(live, [], 0, lambda _: None)
-        for event in workload.listed(range(self._plan.burst)):
-            publisher.publish(event)
-        return rate_of(idle + watch(live, [], self._plan.burst, lambda _: None), self._plan.burst)
-
     def _steady(self, traffic: Traffic, per_second: float, live: Sequence[RunningWorker], seen: Seen) -> Steady:
         self._say(f"{per_second:.0f} events/s")
         records = [(each.records, each.records.stat().st_size) for each in live]
+        before, traffic.longest_gap = len(traffic.sightings), 0.0
 
         def steady(seconds: float) -> bool:
             for each in live:
@@ -134,7 +129,7 @@ class FreshnessBench:
         traffic.run(per_second, steady)
         resolution = traffic.longest_gap
         traffic.drain(patience(live, PATIENCE_SECONDS))
-        seconds = [each.freshness for each in traffic.sightings]
+        seconds = [each.freshness for each in traffic.sightings[before:]]
         freshness = Freshness(len(seconds), *_percentiles(seconds), max(seconds))
         return Steady(freshness, resolution, quantiles(records))
 

@@ -17,7 +17,7 @@ from encoders.session import available_cores
 from freshline.bench.clustered import APART, Clustered
 from freshline.bench.layouts_report import LayoutsReport, Ran
 from freshline.bench.meters import resident_bytes
-from freshline.bench.recall import EVERYTHING, QUESTIONS, Quiz
+from freshline.bench.recall import EVERYTHING, Quiz
 from freshline.bench.waiting import await_green
 from freshline.bench.ways import WAYS, Way
 from indexer.store import QdrantSettings, Store
@@ -83,15 +83,13 @@ class LayoutsBench:
             self._say(f"{name}: building")
             await_green(client, COLLECTION)
             built = time.perf_counter()
-            rows = []
-            for ef in self._plan.efs:
-                for question in QUESTIONS:
-                    self._say(f"{name}: ef {ef}, {question.name}")
-                    rows.append(quiz.ask(partial(way.search, client, COLLECTION), question, ef))
+            self._say(f"{name}: with and without filters")
+            search = partial(way.search, client, COLLECTION)
+            rows = quiz.ask(search, self._plan.efs)
             memory = resident_bytes(self._stack.qdrant.pid)
             self._say(f"{name}: beside writes")
             with self._writing(way):
-                beside = quiz.ask(partial(way.search, client, COLLECTION), EVERYTHING, self._plan.efs[1])
+                [beside] = quiz.ask(search, self._plan.efs[1:2], [EVERYTHING])
             client.delete_collection(COLLECTION)
         return Ran(name, written - began, built - began, memory, rows, beside)
 

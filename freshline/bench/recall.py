@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +23,10 @@ class Asked:
     matching: models.Filter | None
     ef: int
     limit: int = LIMIT
+
+
+Search = Callable[[Asked], list[str]]
+"""Returns products' ids, the nearest first."""
 
 
 @dataclass(frozen=True)
@@ -78,17 +83,40 @@ class Quiz:
             for each in QUESTIONS
         }
 
-    def ask(self, search: Callable[[Asked], list[str]], question: Question, ef: int) -> Row:
-        """One query after the other, after some to warm up; `search` returns products' ids."""
-        shown = zip(self._vectors, self._shown, strict=True)
-        asked = [Asked(vector.tolist(), question.matching(int(other)), ef) for vector, other in shown]
-        for each in asked[:WARM]:
-            search(each)
-        seconds, recalls = [], []
-        for each, exact in zip(asked, self._exact[question.name], strict=True):
-            began = time.perf_counter()
-            found = search(each)
-            seconds.append(time.perf_counter() - began)
-            recalls += [len(exact.intersection(found)) / len(exact)] if exact else []
-        p50, p99 = np.percentile(seconds, [50, 99])
-        return Row(ef, question.name, float(np.mean(recalls)), float(p50), float(p99))
+    def ask(self, search: Search, efs: Sequence[int], questions: Sequence[Question] = QUESTIONS) -> list[Row]:
+        """Each query in every manner before the next query, so that a slow moment of the machine's slows all of them.
+
+        `search` returns products' ids. Some queries come before, to warm up.
+        """
+        manners = [_Manner(question, ef) for ef in efs for question in questions]
+        for number in range(WARM):
+            for manner in manners:
+                search(self._asked(number, manner))
+        for number in range(len(self._vectors)):
+            for manner in manners:
+                exact = self._exact[manner.question.name][number]
+                manner.take(search, self._asked(number, manner), exact)
+        return [manner.row() for manner in manners]
+
+    def _asked(self, number: int, manner: _Manner) -> Asked:
+        matching = manner.question.matching(int(self._shown[number]))
+        return Asked(self._vectors[number].tolist(), matching, manner.ef)
+
+
+class _Manner:
+    """A question with an `ef`, and what its searches came to."""
+
+    def __init__(self, question: Question, ef: int) -> None:
+        self.question, self.ef = question, ef
+        self._seconds: list[float] = []
+        self._recalls: list[float] = []
+
+    def take(self, search: Search, asked: Asked, exact: AbstractSet[str]) -> None:
+        began = time.perf_counter()
+        found = search(asked)
+        self._seconds.append(time.perf_counter() - began)
+        self._recalls += [len(exact.intersection(found)) / len(exact)] if exact else []
+
+    def row(self) -> Row:
+        p50, p99 = np.percentile(self._seconds, [50, 99])
+        return Row(self.ef, self.question.name, float(np.mean(self._recalls)), float(p50), float(p99))

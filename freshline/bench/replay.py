@@ -91,7 +91,7 @@ class ReplayBench:
             machine=f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}",
             workers=self._plan.workers,
             events=self._plan.events,
-            per_second=_rate(samples, self._plan.events),
+            per_second=_between_tenths([each.events for each in samples], [each.at for each in samples]),
             upserts_per_second=upserts,
             hot_upserts_per_second=hot,
             counts=report["counts"],
@@ -111,16 +111,21 @@ class ReplayBench:
             store.run_sync(lambda client, points=points: client.grpc_points.Upsert(upsert_request(view, points)))  # type: ignore[misc]
 
     def _overwrite_all(self, client: QdrantClient, view: str) -> float:
-        """Write every point again as it is, a page after the other; points a second, without the reading of them."""
-        offset, many, seconds = None, 0, 0.0
-        while many == 0 or offset is not None:
+        """Write points again as they are, a page after the other, as often as the replay will; how many a second.
+
+        As many, since what Qdrant does afterwards (graphs, segments) is as much a part of a write as the write itself,
+        and comes later. From the first tenth to the ninth, as the replay's; the reading in between is not counted.
+        """
+        offset, seconds = None, [0.0]
+        many = [0]
+        while many[-1] < self._plan.events:
             found, offset = client.scroll(view, limit=WRITE_BATCH, offset=offset, with_vectors=True)
             written = [models.PointStruct(id=each.id, payload=each.payload, vector=each.vector) for each in found]
             began = time.perf_counter()
             client.upsert(view, written, wait=True)
-            seconds += time.perf_counter() - began
-            many += len(written)
-        return many / seconds
+            seconds.append(seconds[-1] + time.perf_counter() - began)
+            many.append(many[-1] + len(written))
+        return _between_tenths(many, seconds)
 
     def _publish(self) -> None:
         with Publisher(PublisherSettings(self._settings.kafka(), self._settings.topics)) as publisher:
@@ -182,10 +187,11 @@ def _after(samples: Sequence[_Sample], events: float) -> int:
     return next((index for index, sample in enumerate(samples) if sample.events >= events), len(samples) - 1)
 
 
-def _rate(samples: Sequence[_Sample], events: int) -> float:
-    first, last = _after(samples, 0.1 * events), _after(samples, 0.9 * events)
-    start, end = samples[min(first, max(0, last - 1))], samples[last]
-    return (end.events - start.events) / (end.at - start.at)
+def _between_tenths(many: Sequence[int], seconds: Sequence[float]) -> float:
+    """How many a second from the first tenth to the ninth, where so many were done after so many seconds."""
+    first, last = (next(i for i, each in enumerate(many) if each >= share * many[-1]) for share in (0.1, 0.9))
+    first = min(first, max(0, last - 1))
+    return (many[last] - many[first]) / (seconds[last] - seconds[first])
 
 
 def _memory(samples: Sequence[_Sample], events: int, of: Callable[[_Sample], int]) -> tuple[int, int, int]:

@@ -22,7 +22,7 @@ class ReplayReport:
     per_second: float
     """From the tenth of the events on, to nine tenths: without the start and the end."""
     upserts_per_second: float
-    """Of the same points, each once, by the client alone, in the same run."""
+    """Of the same points, as many as there are events, by the client alone, in the same run."""
     hot_upserts_per_second: float
     """Of 2,000 of them again and again: Qdrant has those at hand, and no index to build anew."""
     counts: Mapping[str, int]

@@ -22,7 +22,7 @@ from freshline.bench.errors import BenchError
 from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes
 from freshline.bench.openloop import Window, drive, summed_up
-from freshline.bench.recall import QUESTIONS, Asked, Quiz, Row
+from freshline.bench.recall import Asked, Quiz, Row
 from freshline.bench.search_report import Kind, SearchReport
 from freshline.bench.served import Send, Served, service, session, since
 from freshline.bench.waiting import await_green
@@ -41,6 +41,8 @@ STEP, LOOKS = 1.5, 3
 """The rate is raised by this factor until it is too much, then what lies between is halved so often."""
 EFS = (64, SearchSettings().hnsw_ef, 256, 512)
 FILTERED = {"brand": "brand-3"}
+USUAL = 0.5
+"""Of the highest rate: what one would plan with, filtered or not, since traffic comes in bursts."""
 BESIDE = 0.25
 """Of the highest rate, beside a worker that would take all of the machine."""
 
@@ -62,7 +64,7 @@ class SearchPlan:
     """Searches a second to begin with."""
     limit: float = 0.2
     """Seconds that 99 of 100 answers may take; half of it where no picture is to be encoded."""
-    queries: int = 300
+    queries: int = 500
     """Whose answers are compared with exact ones."""
     beside: bool = False
     """A worker writes as well, at the end."""
@@ -106,7 +108,7 @@ class SearchBench:
                     self._measure(served, "by a picture", served.picture(pictures), self._plan.limit),
                 ]
                 highest = kinds[-1].steady.per_second
-                filtered = self._at(highest, "by a picture, of one brand", served.picture(pictures, FILTERED))
+                filtered = self._at(USUAL * highest, "by a picture, of one brand", served.picture(pictures, FILTERED))
                 search = partial(self._at, BESIDE * highest, "by a picture", served.picture(pictures))
                 beside = measure(self._writing(store, view, workload), search, self._say) if self._plan.beside else None
         return SearchReport(
@@ -144,12 +146,8 @@ class SearchBench:
             hits = nearest(client, view, [asked.vector], page=Page(asked.limit), matching=matching, hnsw_ef=asked.ef)
             return [each.product_id for each in hits]
 
-        rows = []
-        for ef in EFS:
-            for question in QUESTIONS:
-                self._say(f"ef {ef}, {question.name}")
-                rows.append(quiz.ask(search, question, ef))
-        return rows
+        self._say("asking with and without filters")
+        return quiz.ask(search, EFS)
 
     def _writing(self, store: Store, view: str, workload: Workload) -> Writing:
         first, seconds = self._plan.products, self._plan.seconds
@@ -162,11 +160,12 @@ class SearchBench:
                 await window(self._plan.first)  # what is used for the first time takes longer
                 best = await self._highest(window, limit)
                 before, stages = resident_bytes(served.process), served.stages()
+                usual = await window(USUAL * best.per_second)
                 steady = await window(best.per_second)
                 spent = since(served.stages(), stages)
                 double = await window(2 * best.per_second)
                 after = await window(best.per_second)
-            return Kind(name, limit, steady, double, after, spent, (before, resident_bytes(served.process)))
+            return Kind(name, limit, usual, steady, double, after, spent, (before, resident_bytes(served.process)))
 
         return asyncio.run(all_rates())
 

@@ -23,6 +23,8 @@ class Kind:
     name: str
     limit: float
     """Seconds that 99 of 100 answers may take."""
+    usual: Window
+    """At half of that rate."""
     steady: Window
     double: Window
     after: Window
@@ -60,7 +62,7 @@ class SearchReport:
     """By the service's query, without the service."""
     kinds: Sequence[Kind]
     filtered: Window
-    """By a picture, at its highest rate, among the products of one brand in eight."""
+    """By a picture, at half of its highest rate, among the products of one brand in eight."""
     beside: Beside | None
 
     def figures(self) -> dict[str, Any]:
@@ -74,9 +76,10 @@ class SearchReport:
         for column in table.columns[1:]:
             column.justify = "right"
         for kind in self.kinds:
-            for what, each in (("highest in time", kind.steady), ("twice that", kind.double), ("again", kind.after)):
+            at = (("half of it", kind.usual), ("highest in time", kind.steady), ("twice that", kind.double))
+            for what, each in (*at, ("again", kind.after)):
                 table.add_row(f"{kind.name}, {what}", *_cells(each))
-        table.add_row("by a picture, of one brand in eight", *_cells(self.filtered))
+        table.add_row("by a picture, half of it, of one brand in eight", *_cells(self.filtered))
         remarks = [_remarks(kind) for kind in self.kinds]
         if self.beside:
             table.add_row("by a picture, alone", *_cells(self.beside.search))

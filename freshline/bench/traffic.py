@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
 from qdrant_client import QdrantClient
 
+from freshline.bench.errors import BenchError
 from freshline.bench.workload import Workload
 from indexer.store import Store
 from schemas.payloads import point_id
@@ -19,6 +20,8 @@ MOST_OF_A_CORE, MOST_OF_AN_AGE = 0.1, 0.1
 """For asking: with a large backlog it asks more rarely, so as not to be the load itself, but often enough that no
 freshness is seen more than so much too long."""
 CHUNK = 1000
+AHEAD = 2000
+"""Products that wait while the capacity is measured: some seconds' work, so that no worker ever wants for any."""
 
 
 class Sighting(NamedTuple):
@@ -33,6 +36,19 @@ class Sighting(NamedTuple):
         return self.seen - self.occurred
 
 
+def rate(sightings: Sequence[Sighting]) -> float:
+    """How many were seen a second, from the first tenth of them to the ninth: without the start and the end.
+
+    Raises:
+        BenchError: all of those were seen at one moment.
+    """
+    tenth = max(1, len(sightings) // 10)
+    start, end = sightings[tenth - 1].seen, sightings[-tenth].seen
+    if start == end:
+        raise BenchError(f"{len(sightings)} products are too few to measure a rate: all were found at once")
+    return sum(start < each.seen <= end for each in sightings) / (end - start)
+
+
 class Traffic:
     """Events of new products, one after another, in one thread.
 
@@ -44,7 +60,7 @@ class Traffic:
         first: the number of the first one.
     """
 
-    def __init__(self, publisher: Publisher, store: Store, view: str, workload: Workload, first: int) -> None:
+    def __init__(self, publisher: Publisher, store: Store, view: str, workload: Workload, first: int = 0) -> None:
         self._publisher = publisher
         self._store = store
         self._view = view
@@ -67,22 +83,42 @@ class Traffic:
     def run(self, per_second: float, go_on: Callable[[float], bool]) -> float:
         """Publish at this rate and look, as long as `go_on` (told the seconds so far) says so; how many a second."""
         began, first = time.monotonic(), self._number
-        looked = next_look = began
+        self._go(lambda: self._number - first < (time.monotonic() - began) * per_second, 1 / per_second, go_on)
+        return (self._number - first) / (time.monotonic() - began)
+
+    def saturate(self, products: int, check: Callable[[], None]) -> float:
+        """The capacity: how many a second are found while there are always some that wait, until so many were found.
+
+        `check` raises when that is not to be expected any more. None waits when this returns.
+        """
+        before = len(self.sightings)
+
+        def go_on(_: float) -> bool:
+            check()
+            return len(self.sightings) - before < products
+
+        self._go(lambda: self.waiting < min(AHEAD, products), PERIOD_SECONDS, go_on)
+        found = self.sightings[before:]
+        self.drain(check)
+        return rate(found)
+
+    def _go(self, is_due: Callable[[], bool], rest: float, go_on: Callable[[float], bool]) -> None:
+        """Publish what is due, look, and rest for so many seconds at most."""
+        looked = next_look = began = time.monotonic()
 
         def publish_due() -> None:
-            while self._number - first < (time.monotonic() - began) * per_second:
+            while is_due():
                 self._publish()
 
         while go_on(time.monotonic() - began):
             publish_due()
-            time.sleep(max(0.0, min(next_look - time.monotonic(), 1 / per_second)))
+            time.sleep(max(0.0, min(next_look - time.monotonic(), rest)))
             if (now := time.monotonic()) >= next_look:
                 self._look(publish_due)
                 done = time.monotonic()
                 self.longest_gap = max(self.longest_gap, done - looked)
                 pause = min((done - now) / MOST_OF_A_CORE, self.oldest_age() * MOST_OF_AN_AGE)
                 looked, next_look = now, now + max(PERIOD_SECONDS, pause)
-        return (self._number - first) / (time.monotonic() - began)
 
     def drain(self, check: Callable[[], None]) -> None:
         """Look until every product was seen; `check` raises when that is not to be expected any more."""

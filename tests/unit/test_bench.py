@@ -12,6 +12,7 @@ from rich.console import Console
 
 from freshline.bench.encoder_report import LABELS as LABELS_OF_ENCODER
 from freshline.bench.encoder_report import OURS, PEERS, EncoderCase, EncoderReport
+from freshline.bench.errors import BenchError
 from freshline.bench.freshness import Spans, judge, quantiles
 from freshline.bench.freshness_report import FreshnessReport, Quantiles
 from freshline.bench.hosts_report import Freshness, HostsReport
@@ -20,7 +21,7 @@ from freshline.bench.pipeline import PipelinePlan
 from freshline.bench.report import Memory, PipelineReport, Rate, plot
 from freshline.bench.soak import memory_of
 from freshline.bench.together import Sample
-from freshline.bench.traffic import Sighting
+from freshline.bench.traffic import Sighting, rate
 from freshline.bench.workload import Workload
 from freshline.bench.write_report import LABELS, WriteCase, WriteReport
 
@@ -193,6 +194,17 @@ def test_a_backlog_is_worked_off_from_the_first_that_is_found_until_the_goal_is_
     assert (outage.worked_off_per_second, outage.ratio) == (2, 2)
     assert outage.under_goal_seconds == 13.5  # the one of 19, found at 23.5
     assert outage.slowest == 14
+
+
+def test_the_capacity_leaves_out_the_first_and_the_last_tenth() -> None:
+    slow = [Sighting(0, 10 * number) for number in range(1, 6)]
+    steady = [Sighting(0, 50 + number / 4) for number in range(1, 42)]
+    assert rate([*slow, *steady, *(Sighting(0, 100.0 + number) for number in range(4))]) == pytest.approx(4)
+
+
+def test_products_that_were_all_found_at_once_tell_no_capacity() -> None:
+    with pytest.raises(BenchError, match="20 products are too few"):
+        rate([Sighting(0, 1.0)] * 20)
 
 
 def test_parts_are_read_from_where_the_steady_load_began(tmp_path: Path) -> None:
