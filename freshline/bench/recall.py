@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,7 +110,7 @@ class _Manner:
         self._seconds: list[float] = []
         self._recalls: list[float] = []
 
-    def take(self, search: Search, asked: Asked, exact: AbstractSet[str]) -> None:
+    def take(self, search: Search, asked: Asked, exact: set[str]) -> None:
         began = time.perf_counter()
         found = search(asked)
         self._seconds.append(time.perf_counter() - began)
