@@ -37,9 +37,9 @@ from stream.yielding import Yielding, YieldSettings
 
 log = structlog.get_logger(__name__)
 
-_PATIENCE = 4
-"""Nobody waits for an event of the replay lane: its requests to Qdrant are so many times as rare and as large, and as
-many more of its events are in flight."""
+_REPLAYED = 4
+"""So many times as many events are in flight in the replay lane: most need no picture, only Qdrant, which takes them
+best in large requests."""
 
 
 @asynccontextmanager
@@ -71,7 +71,7 @@ async def build_worker(
         view = await _view(settings, opened)
         encoder = _encoder(settings, view, encoder)
         metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder, lane)
+        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder)
         stages = Stages(
             sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics, health=health
         )
@@ -110,7 +110,7 @@ def _yielding(settings: Settings, view: str, lane: str, serving: Serving, worker
 
 
 def _in_flight(settings: Settings, lane: str) -> int:
-    return settings.max_in_flight * (_PATIENCE if lane == "replay" else 1)
+    return settings.max_in_flight * (_REPLAYED if lane == "replay" else 1)
 
 
 def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
@@ -126,11 +126,10 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
     )
 
 
-def _sizes(settings: Settings, encoder: ImageEncoder, lane: str) -> StageSettings:
+def _sizes(settings: Settings, encoder: ImageEncoder) -> StageSettings:
     """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
     cores = available_cores()
     return StageSettings(
-        batch_pause=StageSettings.batch_pause * (_PATIENCE if lane == "replay" else 1),
         encode_threads=cores if encoder.device == "cpu" else 1,
         decode_threads=cores + 1,
         reuse_bytes=settings.image_reuse_bytes,

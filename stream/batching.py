@@ -27,14 +27,14 @@ class MicroBatcher(Generic[T, R]):
         handle: see `Handler`.
         max_size: items in a batch at most.
         pause: seconds from the start of a batch to the start of the next, unless a full one waits already: so a
-            steady stream makes batches too, however quickly each is done.
+            steady stream makes batches too, however quickly each is done. May be set anew at any time.
         at_once: batches beside each other at most.
     """
 
     def __init__(self, handle: Handler[T, R], max_size: int, *, pause: float = 0.0, at_once: int = 1) -> None:
         self._handle = handle
         self._max_size = max_size
-        self._pause = pause
+        self.pause = pause
         self._earliest = 0.0
         self._at_once = at_once
         self._waiting: asyncio.Queue[_Entry[T, R]] = asyncio.Queue()
@@ -58,7 +58,7 @@ class MicroBatcher(Generic[T, R]):
         batch = [await self._waiting.get()]
         if self._waiting.qsize() < self._max_size - 1:
             await _sleep_with(batch, self._earliest - now())
-        self._earliest = now() + self._pause
+        self._earliest = now() + self.pause
         while len(batch) < self._max_size and not self._waiting.empty():
             batch.append(self._waiting.get_nowait())
         return batch

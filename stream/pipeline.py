@@ -136,6 +136,7 @@ class Pipeline:
     def _read(self, record: Record) -> _Job:
         journey = read_journey(record, self._settings.lane)
         appended = journey.source.timestamp_ms
+        self._stages.heard(self._clock().timestamp() - appended / 1000)
         event = read_event(record.key, record.value, appended, self._settings.versions, self._clock())
         laps = Laps(event, journey, lambda: self._clock().timestamp())
         tally = Tally(self._metrics, event, journey, laps)

@@ -49,6 +49,10 @@ class StageSettings:
     write_batch: int = 256
     batch_pause: float = 0.08
     """Seconds between two requests to Qdrant of one kind, under load: a request costs as much as many points."""
+    late_seconds: float = 10.0
+    """Events that are older are late already: requests are then so many times as rare and as large, which soonest
+    makes up for it."""
+    late_pauses: float = 4.0
     encode_batch: int = 32
     encode_threads: int = 1
     images_at_once: int = 64
@@ -115,7 +119,14 @@ class Stages:
             threads=settings.encode_threads,
             on_batch=lambda size, seconds: metrics.encoded(size / settings.encode_batch, seconds),
         )
+        self._settings = settings
         self._exits = AsyncExitStack()
+
+    def heard(self, age_seconds: float) -> None:
+        """An event has come that was appended so long ago: from it on requests are paced."""
+        late = age_seconds > self._settings.late_seconds
+        pause = self._settings.batch_pause * (self._settings.late_pauses if late else 1)
+        self._decider.pause = self._writer.pause = pause
 
     async def decide(self, change: Change) -> Plan:
         """What the change asks for, with the stored vectors if the new point may keep some."""

@@ -144,6 +144,14 @@ async def test_a_lone_item_waits_for_nobody_and_the_next_ones_for_their_time() -
     assert handler.batches == [[1], [0, 1, 2, 3]]
 
 
+async def test_the_time_between_batches_may_change_while_they_run() -> None:
+    handler = Gated()
+    async with MicroBatcher(handler, 8, pause=60) as batcher, asyncio.timeout(5):
+        batcher.pause = 0
+        assert await batcher.submit(1) == 2
+        assert await batcher.submit(2) == 4
+
+
 async def test_closing_leaves_no_caller_waiting_for_its_time() -> None:
     async with MicroBatcher(Gated(), 8, pause=60) as batcher:
         await batcher.submit(1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import numpy as np
@@ -15,6 +14,7 @@ from prometheus_client import CollectorRegistry
 from encoders.pixels import decode
 from encoders.session import ImageEncoder
 from indexer.compose import Encoded
+from indexer.decide import Change
 from indexer.store import Store
 from schemas.dead_letters import Reason
 from schemas.events import Image
@@ -24,7 +24,7 @@ from stream.images.fetcher import ImageFetcher, ImageSettings
 from stream.images.reuse import Reuse
 from stream.metrics import Metrics
 from stream.stages import ImageFailure, Stages, StageSettings
-from tests.factories import VIEW, FakeEncoder, colour_vector, picture
+from tests.factories import VIEW, FakeEncoder, colour_vector, event, picture
 from tests.image_host import Hang, ImageHost, image_host
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -42,20 +42,23 @@ def encoder() -> FakeEncoder:
     return FakeEncoder()
 
 
-@pytest.fixture
-async def stages(store: Store, encoder: FakeEncoder) -> AsyncIterator[Stages]:
-    images = ImageSettings(allow_networks=LOOPBACK, connections_per_host=2)
-    made = Stages(
-        StageSettings(images_at_once=4, images_waiting=2, decode_batch=8, batch_pause=0),
+def made(settings: StageSettings, store: Store, encoder: FakeEncoder) -> Stages:
+    return Stages(
+        settings,
         view=VIEW,
         store=store,
-        fetcher=ImageFetcher(images),
+        fetcher=ImageFetcher(ImageSettings(allow_networks=LOOPBACK, connections_per_host=2)),
         encoder=cast(ImageEncoder, encoder),
         metrics=Metrics(CollectorRegistry(), view=VIEW, lane="live"),
         health=Health(),
     )
-    async with AsyncExitStack() as exits:
-        yield await exits.enter_async_context(made)
+
+
+@pytest.fixture
+async def stages(store: Store, encoder: FakeEncoder) -> AsyncIterator[Stages]:
+    settings = StageSettings(images_at_once=4, images_waiting=2, decode_batch=8, batch_pause=0)
+    async with made(settings, store, encoder) as opened:
+        yield opened
 
 
 def near(result: Encoded | ImageFailure, name: str) -> bool:
@@ -140,6 +143,22 @@ async def test_an_error_of_ours_in_one_picture_fails_that_one_alone(
     results = await asyncio.gather(*(stages.image(Image(url=url)) for url in urls), return_exceptions=True)
 
     assert [type(result) for result in results] == [Encoded, Encoded, ZeroDivisionError, Encoded]
+
+
+async def test_requests_are_paced_by_whether_events_are_late(store: Store, encoder: FakeEncoder) -> None:
+    change = Change(event(), 0)
+    paced = StageSettings(batch_pause=60, late_seconds=10, late_pauses=0)
+    async with made(paced, store, encoder) as stages:
+        stages.heard(age_seconds=11)
+        async with asyncio.timeout(5):
+            await stages.decide(change)
+            await stages.decide(change)
+        stages.heard(age_seconds=9)
+        async with asyncio.timeout(5):
+            await stages.decide(change)  # none came just before it
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.05):
+                await stages.decide(change)
 
 
 def test_what_is_remembered_is_bounded_and_the_oldest_goes_first() -> None:
