@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -38,8 +39,8 @@ from stream.yielding import Yielding, YieldSettings
 log = structlog.get_logger(__name__)
 
 _REPLAYED = 4
-"""So many times as many events are in flight in the replay lane: most need no picture, only Qdrant, which takes them
-best in large requests."""
+"""So many times as many events are in flight in the replay lane, and its requests to Qdrant so many times as rare and
+as large: nobody waits for one of its events, and most need no picture, only Qdrant."""
 
 
 @asynccontextmanager
@@ -71,7 +72,7 @@ async def build_worker(
         view = await _view(settings, opened)
         encoder = _encoder(settings, view, encoder)
         metrics = Metrics(registry, view=view, lane=lane, watcher=watcher)
-        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder)
+        fetcher, sizes = ImageFetcher(settings.images(), health), _sizes(settings, encoder, lane)
         stages = Stages(
             sizes, view=view, store=opened, fetcher=fetcher, encoder=encoder, metrics=metrics, health=health
         )
@@ -126,10 +127,12 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
     )
 
 
-def _sizes(settings: Settings, encoder: ImageEncoder) -> StageSettings:
+def _sizes(settings: Settings, encoder: ImageEncoder, lane: str) -> StageSettings:
     """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
     cores = available_cores()
-    return StageSettings(
+    paced = StageSettings(batch_pause=_REPLAYED * StageSettings.batch_pause, late_pauses=1)
+    return replace(
+        paced if lane == "replay" else StageSettings(),
         encode_threads=cores if encoder.device == "cpu" else 1,
         decode_threads=cores + 1,
         reuse_bytes=settings.image_reuse_bytes,

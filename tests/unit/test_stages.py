@@ -25,6 +25,7 @@ from stream.images.reuse import Reuse
 from stream.metrics import Metrics
 from stream.stages import ImageFailure, Stages, StageSettings
 from tests.factories import VIEW, FakeEncoder, colour_vector, event, picture
+from tests.harness import eventually
 from tests.image_host import Hang, ImageHost, image_host
 
 LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
@@ -145,17 +146,23 @@ async def test_an_error_of_ours_in_one_picture_fails_that_one_alone(
     assert [type(result) for result in results] == [Encoded, Encoded, ZeroDivisionError, Encoded]
 
 
-async def test_requests_are_paced_by_whether_events_are_late(store: Store, encoder: FakeEncoder) -> None:
-    change = Change(event(), 0)
-    paced = StageSettings(batch_pause=60, late_seconds=10, late_pauses=0)
-    async with made(paced, store, encoder) as stages:
+async def test_requests_are_paced_by_late_events_only_while_pictures_take_all_the_room(
+    store: Store, encoder: FakeEncoder, host: ImageHost
+) -> None:
+    """Paced they are rarer; here they are more frequent, which shows without waiting."""
+    change, host.pictures["/a"] = Change(event(), 0), picture("a")
+    host.tell(Hang())
+    paced = StageSettings(batch_pause=60, late_seconds=10, late_pauses=0, images_at_once=1)
+    async with made(paced, store, encoder) as stages, asyncio.timeout(20):
+        fetching = asyncio.create_task(stages.image(Image(url=host.url + "/a")))
+        await asyncio.to_thread(eventually, lambda: host.requests["/a"])
         stages.heard(age_seconds=11)
-        async with asyncio.timeout(5):
-            await stages.decide(change)
-            await stages.decide(change)
-        stages.heard(age_seconds=9)
-        async with asyncio.timeout(5):
-            await stages.decide(change)  # none came just before it
+        await stages.decide(change)
+        await stages.decide(change)
+        host.heal()
+        await fetching
+        stages.heard(age_seconds=11)
+        await stages.decide(change)  # the one before it let it
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await stages.decide(change)
