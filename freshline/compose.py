@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -39,8 +38,8 @@ from stream.yielding import Yielding, YieldSettings
 log = structlog.get_logger(__name__)
 
 _REPLAYED = 4
-"""So many times as many events are in flight in the replay lane, and its requests to Qdrant so many times as rare and
-as large: nobody waits for one of its events, and most need no picture, only Qdrant."""
+"""So many times as many events are in flight in the replay lane, and its requests to Qdrant are as rare as if all were
+late: nobody waits for one of its events, and most need no picture, only Qdrant."""
 
 
 @asynccontextmanager
@@ -130,9 +129,8 @@ def _purpose(settings: Settings, view: str, lane: str) -> PipelineSettings:
 def _sizes(settings: Settings, encoder: ImageEncoder, lane: str) -> StageSettings:
     """On the CPU each core encodes a batch of its own: that keeps them busier than sharing one batch does."""
     cores = available_cores()
-    paced = StageSettings(batch_pause=_REPLAYED * StageSettings.batch_pause, late_pauses=1)
-    return replace(
-        paced if lane == "replay" else StageSettings(),
+    return StageSettings(
+        batch_pause=StageSettings.late_pause if lane == "replay" else StageSettings.batch_pause,
         encode_threads=cores if encoder.device == "cpu" else 1,
         decode_threads=cores + 1,
         reuse_bytes=settings.image_reuse_bytes,

@@ -50,9 +50,9 @@ class StageSettings:
     batch_pause: float = 0.08
     """Seconds between two requests to Qdrant of one kind, under load: a request costs as much as many points."""
     late_seconds: float = 10.0
-    """Events that are older are late already. While pictures are what they wait for, requests are then so many times
-    as rare and as large: what that saves is the pictures'."""
-    late_pauses: float = 4.0
+    """Events that are older are late already. While pictures are what they wait for, requests are then as rare as
+    `late_pause`, and larger: what that saves is the pictures'."""
+    late_pause: float = 0.32
     encode_batch: int = 32
     encode_threads: int = 1
     images_at_once: int = 64
@@ -125,8 +125,7 @@ class Stages:
     def heard(self, age_seconds: float) -> None:
         """An event has come that was appended so long ago: from it on requests are paced."""
         late = age_seconds > self._settings.late_seconds and self._slots.locked()
-        pause = self._settings.batch_pause * (self._settings.late_pauses if late else 1)
-        self._decider.pause = self._writer.pause = pause
+        self._decider.pause = self._writer.pause = self._settings.late_pause if late else self._settings.batch_pause
 
     async def decide(self, change: Change) -> Plan:
         """What the change asks for, with the stored vectors if the new point may keep some."""

@@ -86,7 +86,7 @@ class HostsBench:
         with self._publisher() as publisher:
             for number in range(plan.burst):
                 publisher.publish(_listed(number, hosts))
-        capacity = rate_of(idle + watch(live, [], plan.burst, seen), plan.burst)
+        capacity = rate_of(idle + watch(live, [], plan.burst, seen))
         self._say(f"one host hangs, {plan.load * capacity:.0f} events/s")
         hosts.hang(0)
         numbers = range(plan.burst, plan.burst + round(plan.load * capacity * plan.seconds))

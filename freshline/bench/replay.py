@@ -23,7 +23,7 @@ from qdrant_client import QdrantClient, models
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.installation import install, settings_of
-from freshline.bench.meters import resident_bytes
+from freshline.bench.meters import resident_bytes, steady_rate
 from freshline.bench.pipeline import UPSERT_ROUNDS, overwrite
 from freshline.bench.replay_report import ReplayReport
 from freshline.bench.together import RunningWorker, WorkerEnded, await_members, worker
@@ -91,7 +91,7 @@ class ReplayBench:
             machine=f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}",
             workers=self._plan.workers,
             events=self._plan.events,
-            per_second=_between_tenths([each.events for each in samples], [each.at for each in samples]),
+            per_second=steady_rate([each.events for each in samples], [each.at for each in samples]),
             upserts_per_second=upserts,
             hot_upserts_per_second=hot,
             counts=report["counts"],
@@ -125,7 +125,7 @@ class ReplayBench:
             client.upsert(view, written, wait=True)
             seconds.append(seconds[-1] + time.perf_counter() - began)
             many.append(many[-1] + len(written))
-        return _between_tenths(many, seconds)
+        return steady_rate(many, seconds)
 
     def _publish(self) -> None:
         with Publisher(PublisherSettings(self._settings.kafka(), self._settings.topics)) as publisher:
@@ -185,13 +185,6 @@ def _point(event: Event, row: np.ndarray) -> tuple[Any, list[np.ndarray]]:
 def _after(samples: Sequence[_Sample], events: float) -> int:
     """The index of the first sample with so many events, or of the last."""
     return next((index for index, sample in enumerate(samples) if sample.events >= events), len(samples) - 1)
-
-
-def _between_tenths(many: Sequence[int], seconds: Sequence[float]) -> float:
-    """How many a second from the first tenth to the ninth, where so many were done after so many seconds."""
-    first, last = (next(i for i, each in enumerate(many) if each >= share * many[-1]) for share in (0.1, 0.9))
-    first = min(first, max(0, last - 1))
-    return (many[last] - many[first]) / (seconds[last] - seconds[first])
 
 
 def _memory(samples: Sequence[_Sample], events: int, of: Callable[[_Sample], int]) -> tuple[int, int, int]:

@@ -21,15 +21,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from freshline.bench.errors import BenchError
-from freshline.bench.meters import Meter, Use, resident_bytes
+from freshline.bench.meters import Meter, Use, resident_bytes, steady_rate
 from stream.kafka import KafkaSettings
 
 PERIOD_SECONDS = 0.5
 START_SECONDS = 60
 STOP_SECONDS = 30
 TIMEOUT_SECONDS = 10
-WARM, END = 0.25, 0.85
-"""The part of the events over which the capacity is measured: before, workers start; after, one is done first."""
+PART = (0.25, 0.85)
+"""Of the events, over which the capacity is measured: before, workers start; after, one is done first."""
 
 
 class WorkerEnded(BenchError):
@@ -136,15 +136,10 @@ def watch(
     return samples
 
 
-def rate_of(samples: Sequence[Sample], events: int) -> float:
-    """Events a second, while so many were worked off as fast as it goes."""
-    first, last = (_when(samples, share * events) for share in (WARM, END))
-    start, end = samples[min(first, last - 1)], samples[last]  # a short burst is over from one to the next
-    return (end.events - start.events) / end.use.since(start.use).wall
-
-
-def _when(samples: Sequence[Sample], events: float) -> int:
-    return next(index for index, sample in enumerate(samples) if sample.events >= events)
+def rate_of(samples: Sequence[Sample]) -> float:
+    """Events a second, while they were worked off as fast as it goes."""
+    at = [each.use.since(samples[0].use).wall for each in samples]
+    return steady_rate([each.events for each in samples], at, PART)
 
 
 def await_members(kafka: KafkaSettings, group: str, running: Sequence[RunningWorker]) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 from qdrant_client import QdrantClient
 
-from freshline.bench.errors import BenchError
+from freshline.bench.meters import steady_rate
 from freshline.bench.workload import Workload
 from indexer.store import Store
 from schemas.payloads import point_id
@@ -37,16 +38,13 @@ class Sighting(NamedTuple):
 
 
 def rate(sightings: Sequence[Sighting]) -> float:
-    """How many were seen a second, from the first tenth of them to the ninth: without the start and the end.
+    """How many were seen a second, look by look.
 
     Raises:
-        BenchError: all of those were seen at one moment.
+        BenchError: all of them in one look.
     """
-    tenth = max(1, len(sightings) // 10)
-    start, end = sightings[tenth - 1].seen, sightings[-tenth].seen
-    if start == end:
-        raise BenchError(f"{len(sightings)} products are too few to measure a rate: all were found at once")
-    return sum(start < each.seen <= end for each in sightings) / (end - start)
+    looks, many = np.unique([each.seen for each in sightings], return_counts=True)
+    return steady_rate(np.cumsum(many).tolist(), looks.tolist())
 
 
 class Traffic:

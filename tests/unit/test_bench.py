@@ -203,7 +203,7 @@ def test_the_capacity_leaves_out_the_first_and_the_last_tenth() -> None:
 
 
 def test_products_that_were_all_found_at_once_tell_no_capacity() -> None:
-    with pytest.raises(BenchError, match="20 products are too few"):
+    with pytest.raises(BenchError, match="too few to measure a rate"):
         rate([Sighting(0, 1.0)] * 20)
 
 

@@ -152,7 +152,7 @@ async def test_requests_are_paced_by_late_events_only_while_pictures_take_all_th
     """Paced they are rarer; here they are more frequent, which shows without waiting."""
     change, host.pictures["/a"] = Change(event(), 0), picture("a")
     host.tell(Hang())
-    paced = StageSettings(batch_pause=60, late_seconds=10, late_pauses=0, images_at_once=1)
+    paced = StageSettings(batch_pause=60, late_seconds=10, late_pause=0, images_at_once=1)
     async with made(paced, store, encoder) as stages, asyncio.timeout(20):
         fetching = asyncio.create_task(stages.image(Image(url=host.url + "/a")))
         await asyncio.to_thread(eventually, lambda: host.requests["/a"])
