@@ -65,7 +65,7 @@ class SearchPlan:
     limit: float = 0.2
     """Seconds that 99 of 100 answers may take; half of it where no picture is to be encoded."""
     queries: int = 500
-    """Whose answers are compared with exact ones."""
+    """Whose answers are compared with exact ones; at most one for each product."""
     beside: bool = False
     """A worker writes as well, at the end."""
 
@@ -139,7 +139,7 @@ class SearchBench:
     def _ask(self, client: QdrantClient, view: str, data: Clustered) -> list[Row]:
         """By the service's own query, one at a time, beside exact answers."""
         self._say("asking exactly")
-        quiz = Quiz(data, self._plan.queries)
+        quiz = Quiz(data, min(self._plan.queries, self._plan.products))
 
         def search(asked: Asked) -> list[str]:
             matching = only_live(list(asked.matching.must) if asked.matching else None)  # type: ignore[arg-type]
