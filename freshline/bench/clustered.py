@@ -53,9 +53,9 @@ class Clustered:
         return rows
 
     def queries(self, many: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures that shoppers took of some of the products, shape (many, dimension), and the products' numbers."""
+        """Pictures that shoppers took of so many products (or of all), shape (n, dimension), and the products' numbers."""
         chance = np.random.default_rng(3)
-        numbers = np.sort(chance.choice(self._products, many, replace=False))
+        numbers = np.sort(chance.choice(self._products, min(many, self._products), replace=False))
         pictures = [self._array(number) for number in numbers]
         picked = np.stack([rows[chance.integers(len(rows))] for rows in pictures])
         return _units(picked + self._apart * _units(chance.normal(size=picked.shape).astype(np.float32))), numbers
