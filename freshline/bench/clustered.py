@@ -53,7 +53,7 @@ class Clustered:
         return rows
 
     def queries(self, many: int) -> tuple[np.ndarray, np.ndarray]:
-        """Pictures that shoppers took of so many products, or of all: shape (n, dimension), and the products' numbers."""
+        """Pictures of so many products, or of all, by shoppers: shape (n, dimension), and the products' numbers."""
         chance = np.random.default_rng(3)
         numbers = np.sort(chance.choice(self._products, min(many, self._products), replace=False))
         pictures = [self._array(number) for number in numbers]
