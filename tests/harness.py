@@ -55,7 +55,7 @@ def free_port() -> int:
 
 
 def freshline(*arguments: str, env: Mapping[str, str], stdin: str | None = None) -> subprocess.CompletedProcess[str]:
-    """A command to its end, as a user would run it."""
+    """A command to its end, as a user would run it; the limit is there for one that hangs, not for a slow machine."""
     return subprocess.run(
         [FRESHLINE, *arguments],
         env=os.environ | dict(env),
@@ -63,7 +63,7 @@ def freshline(*arguments: str, env: Mapping[str, str], stdin: str | None = None)
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

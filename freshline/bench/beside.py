@@ -20,7 +20,6 @@ from freshline.settings import Settings
 from indexer.store import Store
 from stream.publisher import Publisher, PublisherSettings
 
-BURST = 3000
 FULL = 0.9
 """Of what the worker can by itself: at all of it, any breath that it takes is never made up for."""
 
@@ -42,8 +41,10 @@ class Writing:
     workload: Workload
     first: int
     """The number of the first product: those before are in the view."""
+    burst: int
+    """Products that the worker's capacity is measured with."""
     seconds: float
-    """How long each measurement lasts."""
+    """How long each other measurement lasts."""
 
 
 def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> Beside:
@@ -56,7 +57,7 @@ def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> 
         say("a worker, as fast as it goes")
         await_members(settings.kafka(), settings.group(writing.view, "live"), live)
         traffic = Traffic(publisher, writing.store, writing.view, writing.workload, writing.first)
-        per_second = FULL * traffic.saturate(BURST, patience(live, PATIENCE_SECONDS))
+        per_second = FULL * traffic.saturate(writing.burst, patience(live, PATIENCE_SECONDS))
         say(f"{per_second:.0f} new products/s alone")
         idle_freshness = _fresh(traffic, per_second, writing.seconds, live)
         say(f"{per_second:.0f} new products/s beside searches")

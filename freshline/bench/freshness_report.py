@@ -55,6 +55,8 @@ class FreshnessReport:
     bundle: str
     workers: int
     capacity_per_second: float
+    capacity_again_per_second: float
+    """The same at the end: a ratio to arrivals says little where the machine's speed has changed since."""
     per_second: float
     """Events published at a steady rate."""
     seconds: float
@@ -83,7 +85,8 @@ class FreshnessReport:
             table.add_row(f"  {name}", f"{part.events:,}", f"{part.p50:.3f}", f"{part.p99:.3f}", "")
         return Group(
             f"{self.machine}, {self.workers} worker(s); {self.bundle}",
-            f"capacity {self.capacity_per_second:,.0f} events/s with a new picture",
+            f"capacity {self.capacity_per_second:,.0f} events/s with a new picture, "
+            f"{self.capacity_again_per_second:,.0f} at the end",
             f"{self.per_second:,.0f} events/s for {self.seconds:.0f} s, looked for every "
             f"{self.resolution_seconds:.2f} s at the latest",
             "",

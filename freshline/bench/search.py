@@ -68,6 +68,8 @@ class SearchPlan:
     """Whose answers are compared with exact ones; at most one for each product."""
     beside: bool = False
     """A worker writes as well, at the end."""
+    burst: int = 3000
+    """Events that its capacity is measured with."""
 
 
 class _Built(NamedTuple):
@@ -150,8 +152,9 @@ class SearchBench:
         return quiz.ask(search, EFS)
 
     def _writing(self, store: Store, view: str, workload: Workload) -> Writing:
-        first, seconds = self._plan.products, self._plan.seconds
-        return Writing(self._env, self._settings, self._folder, store, view, workload, first, seconds)
+        plan = self._plan
+        first, burst, seconds = plan.products, plan.burst, plan.seconds
+        return Writing(self._env, self._settings, self._folder, store, view, workload, first, burst, seconds)
 
     def _measure(self, served: Served, name: str, send: Send, limit: float) -> Kind:
         async def all_rates() -> Kind:

@@ -156,6 +156,7 @@ def search(
     limit_ms: Annotated[
         float, typer.Option(min=1, help="That 99 of 100 answers may take; half of it without encoding a picture.")
     ] = 200,
+    burst: Annotated[int, typer.Option(min=200, help="Events that the worker's capacity is measured with.")] = 3000,
     *,
     beside: Annotated[bool, typer.Option(help="At the end, a worker writes as fast as it can as well.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -167,7 +168,7 @@ def search(
     from freshline.bench.search import SearchBench, SearchPlan
 
     with _bench(products) as bench:
-        plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside)
+        plan = SearchPlan(products, seconds, first, limit_ms / 1000, beside=beside, burst=burst)
         report = SearchBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)
 

@@ -13,7 +13,7 @@ from tests.harness import freshline
 
 @pytest.mark.usefixtures("stack_tools")
 def test_it_finds_a_rate_and_doubles_it() -> None:
-    small = ["--products", "300", "--seconds", "1", "--first", "5", "--limit-ms", "2000", "--json"]
+    small = ["--products", "300", "--seconds", "1", "--first", "5", "--limit-ms", "2000", "--burst", "200", "--json"]
     done = freshline("bench", "search", *small, env={"FRESHLINE_SEARCHES_AT_ONCE": "1"})
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout)

@@ -226,6 +226,7 @@ def test_the_report_of_freshness_fits_a_terminal_and_says_what_is_wanted_of_it()
         bundle="freshline-drawn@2.4",
         workers=2,
         capacity_per_second=602.0,
+        capacity_again_per_second=589.0,
         per_second=301.0,
         seconds=300,
         steady=Freshness(90_300, 0.25, 0.75, 1.5),
@@ -239,5 +240,6 @@ def test_the_report_of_freshness_fits_a_terminal_and_says_what_is_wanted_of_it()
     lines = screen.export_text().splitlines()
 
     assert ["freshness,", "from", "outside", "90,300", "0.250", "0.750", "1.500"] in [line.split() for line in lines]
+    assert any("602 events/s with a new picture, 589 at the end" in line for line in lines)
     assert any("worked off at 1 events/s, 2.00 times the arrivals" in line for line in lines)
     assert json.loads(json.dumps(report.figures()))["outage"]["ratio"] == pytest.approx(2)
