@@ -63,7 +63,7 @@ def freshline(*arguments: str, env: Mapping[str, str], stdin: str | None = None)
         input=stdin,
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=280,
     )
 
 

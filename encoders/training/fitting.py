@@ -97,7 +97,7 @@ class Fitting:
             search=recipe.search,
             temperature=recipe.temperature,
         ).to(self._device)
-        self._optimizer = torch.optim.AdamW(_groups(towers, self._objective, recipe.decay), lr=recipe.rate)
+        self._optimizer = torch.optim.AdamW(_groups(towers, self._objective, recipe.decay), lr=recipe.rate, fused=True)
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=self._type == torch.float16)
         self.epochs: list[Epoch] = []
         self._best: dict[str, Any] | None = None

@@ -20,6 +20,7 @@ from encoders.towers import TextTower
 from encoders.training import words
 from encoders.training.fitting import Epoch, Fitting, Report, Towers
 from encoders.training.lessons import Lessons
+from encoders.training.memory import keep_freed_memory
 from encoders.training.photos import Photo
 from encoders.training.recipe import Recipe
 from encoders.training.validation import Validation
@@ -90,6 +91,7 @@ def train(
     """
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(available_cores())  # PyTorch doesn't see a container's quota
+    keep_freed_memory()
     torch.manual_seed(plan.recipe.seed)
     image = image_tower(plan.backbone, dimension=plan.dimension, size=plan.size, pretrained=plan.pretrained)
     text, tokenizer = _words(plan, image.dimension)
