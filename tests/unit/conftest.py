@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack
 
 import pytest
 import structlog
@@ -11,6 +12,7 @@ import structlog
 from indexer.collections import ensure_view
 from indexer.store import QdrantSettings, Store
 from tests.factories import DIMENSION, VIEW
+from tests.line import Line
 
 # Where logging is not set up, structlog draws each exception with the variables of all frames: seconds of work a time.
 structlog.configure(
@@ -37,3 +39,9 @@ def quiet() -> Iterator[None]:
     structlog.configure(**before | {"wrapper_class": structlog.make_filtering_bound_logger(logging.CRITICAL)})
     yield
     structlog.configure(**before)
+
+
+@pytest.fixture
+async def line(store: Store) -> AsyncIterator[Line]:
+    async with AsyncExitStack() as exits:
+        yield await Line(store).open(exits)

@@ -15,7 +15,7 @@ from schemas.dead_letters import Reason
 from stream.images.fetcher import FetchError, Unavailable
 from stream.trail import Followed, add_trail
 from tests.factories import VIEW, url
-from tests.unit.test_pipeline import Line
+from tests.line import Line
 
 PLACE = {"view": VIEW, "lane": "live", "partition": 0}
 
