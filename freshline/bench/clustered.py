@@ -44,7 +44,7 @@ class Clustered:
     """
 
     def __init__(self, products: int, dimension: int, apart: float = APART) -> None:
-        self._products, self._dimension, self._apart = products, dimension, apart
+        self.products, self._dimension, self._apart = products, dimension, apart
         self._block: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0), np.empty(0))
 
     def rows(self, number: int) -> list[list[float]]:
@@ -55,7 +55,7 @@ class Clustered:
     def queries(self, many: int) -> tuple[np.ndarray, np.ndarray]:
         """Pictures of so many products, or of all, by shoppers: shape (n, dimension), and the products' numbers."""
         chance = np.random.default_rng(3)
-        numbers = np.sort(chance.choice(self._products, min(many, self._products), replace=False))
+        numbers = np.sort(chance.choice(self.products, min(many, self.products), replace=False))
         pictures = [self._array(number) for number in numbers]
         picked = np.stack([rows[chance.integers(len(rows))] for rows in pictures])
         return _units(picked + self._apart * _units(chance.normal(size=picked.shape).astype(np.float32))), numbers
@@ -70,7 +70,7 @@ class Clustered:
         """
         best = np.full((len(queries), 0), -1.0, np.float32)
         which = np.zeros((len(queries), 0), np.int64)
-        for start in range(0, self._products, BLOCK):
+        for start in range(0, self.products, BLOCK):
             rows, starts = self._made(start // BLOCK)
             numbers = np.arange(start, start + len(starts) - 1)
             scores = np.maximum.reduceat(queries @ rows.T, starts[:-1], axis=1)
@@ -86,7 +86,7 @@ class Clustered:
     @cached_property
     def pictures(self) -> int:
         """Of all products together."""
-        return sum(len(self._made(block)[0]) for block in range(-(-self._products // BLOCK)))
+        return sum(len(self._made(block)[0]) for block in range(-(-self.products // BLOCK)))
 
     def _array(self, number: int) -> np.ndarray:
         block, within = divmod(number, BLOCK)
@@ -100,7 +100,7 @@ class Clustered:
         return self._block[1], self._block[2]
 
     def _make(self, block: int) -> tuple[np.ndarray, np.ndarray]:
-        many = min(BLOCK, self._products - block * BLOCK)
+        many = min(BLOCK, self.products - block * BLOCK)
         chance = np.random.default_rng([1, block])
         shape = (-(-many // PER_CLUSTER), self._dimension)
         clusters = np.repeat(_units(chance.normal(size=shape).astype(np.float32)), PER_CLUSTER, axis=0)[:many]

@@ -15,6 +15,8 @@ import numpy as np
 
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
+from freshline.bench.clustered import Clustered
+from freshline.bench.filled import Say, Seen, fill
 from freshline.bench.freshness_report import FreshnessReport, Outage, Quantiles
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.installation import install, settings_of
@@ -30,9 +32,6 @@ DRAWN = 100
 PATIENCE_SECONDS = 240.0
 """To begin again and to end; and ten times the outage, to work off what it left."""
 
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
-
 
 @dataclass(frozen=True)
 class FreshnessPlan:
@@ -47,6 +46,8 @@ class FreshnessPlan:
     burst: int = 20_000
     """Events that the capacity is measured with: most of a minute's, since machines vary by the second."""
     workers: int = 1
+    products: int = 100_000
+    """In the view before: the capacity of an empty one is higher, and falls as it fills."""
 
 
 class Steady(NamedTuple):
@@ -82,9 +83,11 @@ class FreshnessBench:
         workload = draw(self._folder, DRAWN)
         view = install(self._settings)
         plan, publishing = self._plan, PublisherSettings(self._settings.kafka(), self._settings.topics)
+        manifest = load_bundle(self._settings.bundle_path).manifest
         with opened_store(self._settings) as store, Publisher(publishing) as publisher:
+            fill(store, view, Clustered(plan.products, manifest.dimension), self._say, lambda _: None)
             with self._workers(view) as live:
-                traffic = Traffic(publisher, store, view, workload)
+                traffic = Traffic(publisher, store, view, workload, plan.products)
                 capacity = self._capacity(traffic, live)
                 per_second = plan.rate or plan.load * capacity
                 steady = self._steady(traffic, per_second, live, seen)
@@ -92,11 +95,11 @@ class FreshnessBench:
                     each.process.kill()
                     each.process.wait()
             outage, again = self._outage(traffic, per_second, view, seen)
-        manifest = load_bundle(self._settings.bundle_path).manifest
         return FreshnessReport(
             machine=f"{platform.machine()}, {available_cores()} cores, Python {platform.python_version()}",
             bundle=f"{manifest.name}@{manifest.revision}",
             workers=plan.workers,
+            products=plan.products,
             capacity_per_second=capacity,
             capacity_again_per_second=again,
             per_second=per_second,

@@ -54,6 +54,8 @@ class FreshnessReport:
     machine: str
     bundle: str
     workers: int
+    products: int
+    """In the view, before."""
     capacity_per_second: float
     capacity_again_per_second: float
     """The same at the end: a ratio to arrivals says little where the machine's speed has changed since."""
@@ -85,8 +87,8 @@ class FreshnessReport:
             table.add_row(f"  {name}", f"{part.events:,}", f"{part.p50:.3f}", f"{part.p99:.3f}", "")
         return Group(
             f"{self.machine}, {self.workers} worker(s); {self.bundle}",
-            f"capacity {self.capacity_per_second:,.0f} events/s with a new picture, "
-            f"{self.capacity_again_per_second:,.0f} at the end",
+            f"{self.products:,} products to begin with; capacity {self.capacity_per_second:,.0f} events/s "
+            f"with a new picture, {self.capacity_again_per_second:,.0f} at the end",
             f"{self.per_second:,.0f} events/s for {self.seconds:.0f} s, looked for every "
             f"{self.resolution_seconds:.2f} s at the latest",
             "",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import platform
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -17,26 +16,24 @@ from qdrant_client import QdrantClient
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.beside import Writing, measure
-from freshline.bench.clustered import Clustered, clustered
+from freshline.bench.clustered import Clustered
 from freshline.bench.errors import BenchError
+from freshline.bench.filled import Say, Seen, fill
 from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes
 from freshline.bench.openloop import Window, drive, summed_up
 from freshline.bench.recall import Asked, Quiz, Row
 from freshline.bench.search_report import Kind, SearchReport
 from freshline.bench.served import Send, Served, service, session, since
-from freshline.bench.waiting import await_green
 from freshline.bench.workload import Workload, draw
 from freshline.parts import opened_store
 from indexer.store import Store
-from indexer.wire import upsert_request
 from infra.local.stack import LocalStack
 from search.filters import only_live
 from search.query import Page, nearest
 from search.settings import SearchSettings
 
 DRAWN = 50
-WRITE_BATCH = 500
 STEP, LOOKS = 1.5, 3
 """The rate is raised by this factor until it is too much, then what lies between is halved so often."""
 EFS = (64, SearchSettings().hnsw_ef, 256, 512)
@@ -45,9 +42,6 @@ USUAL = 0.5
 """Of the highest rate: what one would plan with, filtered or not, since traffic comes in bursts."""
 BESIDE = 0.25
 """Of the highest rate, beside a worker that would take all of the machine."""
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 class SearchBenchError(BenchError):
@@ -124,19 +118,10 @@ class SearchBench:
         )
 
     def _build(self, store: Store, view: str, seen: Seen) -> _Built:
-        self._say("writing products")
         data = Clustered(self._plan.products, load_bundle(self._settings.bundle_path).manifest.dimension)
-        began = time.perf_counter()
-        for start in range(0, self._plan.products, WRITE_BATCH):
-            points = clustered(data, range(start, min(start + WRITE_BATCH, self._plan.products)))
-            store.run_sync(lambda client, points=points: client.grpc_points.Upsert(upsert_request(view, points)))  # type: ignore[misc]
-            seen(start + len(points))
-        written = time.perf_counter()
-        self._say("building the index")
-        store.run_sync(lambda client: await_green(client, view))
-        built = time.perf_counter()
+        filling = fill(store, view, data, self._say, seen)
         asked = store.run_sync(lambda client: self._ask(client, view, data))
-        return _Built(written - began, built - written, asked, resident_bytes(self._stack.qdrant.pid))
+        return _Built(filling.written, filling.built, asked, resident_bytes(self._stack.qdrant.pid))
 
     def _ask(self, client: QdrantClient, view: str, data: Clustered) -> list[Row]:
         """By the service's own query, one at a time, beside exact answers."""

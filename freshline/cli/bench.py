@@ -133,6 +133,7 @@ def freshness(
     burst: Annotated[int, typer.Option(min=200, help="Events that the capacity is measured with.")] = 20_000,
     workers: Annotated[int | None, typer.Option(min=1, help="Worker processes.", show_default="one a core")] = None,
     *,
+    products: Annotated[int, typer.Option(min=0, help="In the view before.")] = 100_000,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure how soon new products can be found at half of the machine's capacity, and after all workers were killed.
@@ -142,7 +143,8 @@ def freshness(
     from encoders.session import available_cores
     from freshline.bench.freshness import FreshnessBench, FreshnessPlan
 
-    plan = FreshnessPlan(seconds, outage, rate, burst=burst, workers=workers or available_cores())
+    workers = workers or available_cores()
+    plan = FreshnessPlan(seconds, outage, rate, burst=burst, workers=workers, products=products)
     with _bench(round(plan.seconds + plan.outage)) as bench:
         report = FreshnessBench(plan, bench.stack, bench.folder, bench.say).run(bench.seen)
     _print(report, as_json=as_json)

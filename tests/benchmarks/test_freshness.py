@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("stack_tools")
 
 
 def test_it_measures_steady_load_its_parts_and_what_an_outage_leaves() -> None:
-    small = ["--seconds", "5", "--outage", "3", "--rate", "30", "--burst", "300", "--workers", "2"]
+    small = ["--seconds", "5", "--outage", "3", "--rate", "30", "--burst", "300", "--workers", "2", "--products", "500"]
     done = subprocess.run(
         [FRESHLINE, "bench", "freshness", *small, "--json"],
         env=os.environ | {"FRESHLINE_SESSION_TIMEOUT_SECONDS": "6"},

@@ -225,6 +225,7 @@ def test_the_report_of_freshness_fits_a_terminal_and_says_what_is_wanted_of_it()
         machine="x86_64, 2 cores, Python 3.11.7",
         bundle="freshline-drawn@2.4",
         workers=2,
+        products=100_000,
         capacity_per_second=602.0,
         capacity_again_per_second=589.0,
         per_second=301.0,
