@@ -11,8 +11,8 @@ _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 def keep_freed_memory() -> None:
     """Keep what is freed for what comes next, in this process, instead of returning it to the system.
 
-    PyTorch asks for every tensor anew, and by default glibc maps and unmaps the large ones: a step of resnet10t at 80
-    pixels then spent a tenth of its processor time on page faults. Does nothing where the C library is another.
+    PyTorch asks for every tensor anew, and by default glibc maps and unmaps the large ones, and each page of
+    theirs is a fault. Does nothing where the C library is another.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

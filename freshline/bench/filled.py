@@ -1,4 +1,4 @@
-"""A view that holds products already, as a shop's does: what is measured on an empty one gets slower as it fills."""
+"""A view that holds products already, as a shop's does."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class FreshnessPlan:
     """Events that the capacity is measured with: most of a minute's, since machines vary by the second."""
     workers: int = 1
     products: int = 100_000
-    """In the view before: the capacity of an empty one is higher, and falls as it fills."""
+    """In the view before, as in a shop's."""
 
 
 class Steady(NamedTuple):

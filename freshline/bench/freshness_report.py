@@ -58,7 +58,7 @@ class FreshnessReport:
     """In the view, before."""
     capacity_per_second: float
     capacity_again_per_second: float
-    """The same at the end: a ratio to arrivals says little where the machine's speed has changed since."""
+    """The same at the end: a ratio to arrivals says little where it has changed since."""
     per_second: float
     """Events published at a steady rate."""
     seconds: float

@@ -138,8 +138,17 @@ class SearchBench:
 
     def _writing(self, store: Store, view: str, workload: Workload) -> Writing:
         plan = self._plan
-        first, burst, seconds = plan.products, plan.burst, plan.seconds
-        return Writing(self._env, self._settings, self._folder, store, view, workload, first, burst, seconds)
+        return Writing(
+            self._env,
+            self._settings,
+            self._folder,
+            store,
+            view,
+            workload,
+            first=plan.products,
+            burst=plan.burst,
+            seconds=plan.seconds,
+        )
 
     def _measure(self, served: Served, name: str, send: Send, limit: float) -> Kind:
         async def all_rates() -> Kind:

@@ -43,5 +43,6 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture
 async def line(store: Store) -> AsyncIterator[Line]:
+    """A live lane over this view."""
     async with AsyncExitStack() as exits:
         yield await Line(store).open(exits)
