@@ -13,6 +13,7 @@ from freshline.bench.freshness import PATIENCE_SECONDS, patience
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.openloop import Window
 from freshline.bench.search_report import Beside
+from freshline.bench.telling import Say
 from freshline.bench.together import RunningWorker, await_members, workers
 from freshline.bench.traffic import Traffic
 from freshline.bench.workload import Workload
@@ -47,7 +48,7 @@ class Writing:
     """How long each other measurement lasts."""
 
 
-def measure(writing: Writing, search: Searching, say: Callable[[str], None]) -> Beside:
+def measure(writing: Writing, search: Searching, say: Say) -> Beside:
     """Searches alone, a worker alone as fast as it goes, and both; `search` takes about `seconds`."""
     settings = writing.settings
     say("searches alone")

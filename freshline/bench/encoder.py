@@ -26,6 +26,7 @@ from encoders.training.drawing import photo, random_product
 from freshline.bench.encoder_report import LABELS, OURS, PEERS, EncoderCase
 from freshline.bench.meters import Meter, Use
 from freshline.bench.peer import PLAIN, USUAL, Way, encoding
+from freshline.bench.telling import Say
 
 BATCH = 32
 _LEAST_COSINE = 0.999
@@ -60,7 +61,7 @@ def machine(cores: int) -> str:
     return f"{platform.machine()}, {cores} cores, ONNX Runtime {onnxruntime.__version__}, PyTorch {torch.__version__}"
 
 
-def run(plan: EncoderPlan, folder: Path, say: Callable[[str], None], done: Callable[[], None]) -> list[EncoderCase]:
+def run(plan: EncoderPlan, folder: Path, say: Say, done: Callable[[], None]) -> list[EncoderCase]:
     """Measure every model; the ways take turns in each round.
 
     Raises:

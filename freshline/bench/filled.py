@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 from qdrant_client import QdrantClient
 
 from freshline.bench.clustered import Clustered, clustered
+from freshline.bench.telling import Say, Seen
 from freshline.bench.waiting import await_green
 from indexer.store import Store
 from indexer.wire import Whole, upsert_request
 
 BATCH = 500
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 class Filling(NamedTuple):

@@ -16,10 +16,11 @@ import numpy as np
 from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.clustered import Clustered
-from freshline.bench.filled import Say, Seen, fill
+from freshline.bench.filled import fill
 from freshline.bench.freshness_report import FreshnessReport, Outage, Quantiles
 from freshline.bench.hosts_report import Freshness
 from freshline.bench.installation import install, settings_of
+from freshline.bench.telling import Say, Seen
 from freshline.bench.together import RunningWorker, WorkerEnded, await_members, workers
 from freshline.bench.traffic import Sighting, Traffic
 from freshline.bench.workload import draw

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,6 +17,7 @@ from encoders.session import available_cores
 from freshline.bench.hosts_report import Freshness, HostsReport
 from freshline.bench.installation import install, settings_of
 from freshline.bench.picture_hosts import PictureHosts
+from freshline.bench.telling import Say, Seen
 from freshline.bench.together import RunningWorker, await_members, rate_of, watch, worker, workers
 from freshline.bench.workload import draw
 from freshline.parts import opened_store
@@ -28,9 +29,6 @@ from stream.publisher import Publisher, PublisherSettings
 DRAWN = 100
 RETRY_DELAY_SECONDS = 10
 COMPLETE_SECONDS = 300
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,8 +21,9 @@ from encoders.bundle import load_bundle
 from encoders.session import available_cores
 from freshline.bench.errors import BenchError
 from freshline.bench.hosts_report import Freshness
-from freshline.bench.imports_report import ImportReport, Seen
+from freshline.bench.imports_report import ImportReport, Look
 from freshline.bench.installation import install, settings_of
+from freshline.bench.telling import Say, Seen
 from freshline.bench.together import await_members, worker
 from freshline.bench.workload import Workload, draw
 from freshline.parts import opened_store
@@ -62,7 +63,7 @@ class ImportPlan:
 class ImportBench:
     """One run on a local stack that is up; `say` is told what is going on."""
 
-    def __init__(self, plan: ImportPlan, stack: LocalStack, folder: Path, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: ImportPlan, stack: LocalStack, folder: Path, say: Say) -> None:
         self._plan, self._folder, self._say = plan, folder, say
         own = {
             "TOPIC_PREFIX": "import.",
@@ -74,7 +75,7 @@ class ImportBench:
         self._env = stack.env() | {f"FRESHLINE_{key}": value for key, value in own.items()}
         self._settings = settings_of(self._env)
 
-    def run(self, seen: Callable[[float], None]) -> ImportReport:
+    def run(self, seen: Seen) -> ImportReport:
         """Measure; `seen` is told how many products are in the view."""
         load = self._workload()
         view, file = install(self._settings), self._table(load)
@@ -147,7 +148,7 @@ class ImportBench:
     def _command_log(self) -> Path:
         return self._folder / "command.log"
 
-    def _publish_steadily(self, load: Workload, beside: subprocess.Popen[bytes], group: str) -> tuple[int, list[Seen]]:
+    def _publish_steadily(self, load: Workload, beside: subprocess.Popen[bytes], group: str) -> tuple[int, list[Look]]:
         """Publish for as long as planned and as the other runs, and look at how long the live lane's oldest waits.
 
         Returns:
@@ -155,7 +156,7 @@ class ImportBench:
         """
         plan, count = self._plan, 0
         backlog, reader = Backlog(), GroupReader(self._settings.kafka(), self._settings.topics.events)
-        began, looks = time.monotonic(), [Seen(0.0, 0.0, 0)]
+        began, looks = time.monotonic(), [Look(0.0, 0.0, 0)]
         with Publisher(PublisherSettings(self._settings.kafka(), self._settings.topics)) as publisher:
             while (elapsed := time.monotonic() - began) < plan.seconds or beside.poll() is None:
                 while count < elapsed * plan.per_second:
@@ -165,11 +166,11 @@ class ImportBench:
                     ends, committed = reader.read(group)
                     now = time.monotonic()
                     lag = sum(end - max(0, committed.get(partition, 0)) for partition, end in ends.items())
-                    looks.append(Seen(now - began, backlog.waits(now, ends, committed), lag))
+                    looks.append(Look(now - began, backlog.waits(now, ends, committed), lag))
                 time.sleep(max(0.0, began + count / plan.per_second - time.monotonic()))
         return count, looks
 
-    def _rebuild(self, view: str, seen: Callable[[float], None]) -> int:
+    def _rebuild(self, view: str, seen: Seen) -> int:
         """Build a second view from the first event on; how many of the first one's products it lacks."""
         with Site(self._settings) as site:
             built = steps.start(site, load_bundle(self._settings.bundle_path)).view
@@ -184,7 +185,7 @@ class ImportBench:
                 self._await_complete(built, wanted, seen)
             return wanted - site.store.run_sync(partial(count_products, view=built))
 
-    def _await_complete(self, view: str, products: int, seen: Callable[[float], None]) -> bool:
+    def _await_complete(self, view: str, products: int, seen: Seen) -> bool:
         with opened_store(self._settings) as store:
 
             def complete() -> bool:

@@ -11,7 +11,7 @@ from rich.console import Group, RenderableType
 from freshline.bench.hosts_report import Freshness
 
 
-class Seen(NamedTuple):
+class Look(NamedTuple):
     """One look at the live lane."""
 
     at: float
@@ -33,7 +33,7 @@ class ImportReport:
     replay: bool
     """What went on beside them was a replay of the import."""
     live: Freshness
-    looks: Sequence[Seen]
+    looks: Sequence[Look]
     complete_seconds: float | None
     """From the beginning until every row was in the view; None: not within an hour."""
     missing_after_rebuild: int | None

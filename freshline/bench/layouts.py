@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from freshline.bench.clustered import APART, Clustered
 from freshline.bench.layouts_report import LayoutsReport, Ran
 from freshline.bench.meters import resident_bytes
 from freshline.bench.recall import EVERYTHING, Quiz
+from freshline.bench.telling import Say, Seen
 from freshline.bench.waiting import await_green
 from freshline.bench.ways import WAYS, Way
 from indexer.store import QdrantSettings, Store
@@ -26,9 +27,6 @@ from infra.local.stack import LocalStack
 COLLECTION = "layout"
 WRITE_BATCH = 500
 WRITES_PER_SECOND, WRITTEN_AT_ONCE = 300, 30
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 @dataclass(frozen=True)

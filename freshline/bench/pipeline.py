@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -20,6 +20,7 @@ from freshline.bench.alone import Costs, Parts, consume_cost, stage_costs
 from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import Meter, Use
 from freshline.bench.report import Memory, PipelineReport, Rate
+from freshline.bench.telling import Say, Seen
 from freshline.bench.together import Sample, await_members, watch, workers
 from freshline.bench.workload import Workload, draw
 from freshline.parts import load_encoder, opened_store
@@ -41,9 +42,6 @@ ALONE = 2000
 WARM_UP = 0.1
 UPSERT_BATCH = 256
 UPSERT_ROUNDS = 3
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes, steady_rate
 from freshline.bench.pipeline import UPSERT_ROUNDS, overwrite
 from freshline.bench.replay_report import ReplayReport
+from freshline.bench.telling import Say, Seen
 from freshline.bench.together import RunningWorker, WorkerEnded, await_members, worker
 from freshline.parts import opened_store
 from indexer.compose import Encoded, compose
@@ -40,9 +41,6 @@ MOST_PRODUCTS = 100_000
 """More events come in rounds: a product must not come again while it is in flight, or it would be superseded."""
 WRITE_BATCH = 500
 PERIOD_SECONDS = 0.25
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 @dataclass(frozen=True)

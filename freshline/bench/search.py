@@ -18,13 +18,14 @@ from encoders.session import available_cores
 from freshline.bench.beside import Writing, measure
 from freshline.bench.clustered import Clustered
 from freshline.bench.errors import BenchError
-from freshline.bench.filled import Say, Seen, fill
+from freshline.bench.filled import fill
 from freshline.bench.installation import install, settings_of
 from freshline.bench.meters import resident_bytes
 from freshline.bench.openloop import Window, drive, summed_up
 from freshline.bench.recall import Asked, Quiz, Row
 from freshline.bench.search_report import Kind, SearchReport
 from freshline.bench.served import Send, Served, service, session, since
+from freshline.bench.telling import Say, Seen
 from freshline.bench.workload import Workload, draw
 from freshline.parts import opened_store
 from indexer.store import Store

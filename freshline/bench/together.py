@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from tenacity import Retrying, retry_if_result, stop_after_delay, wait_fixed
 
 from freshline.bench.errors import BenchError
 from freshline.bench.meters import Meter, Use, resident_bytes, steady_rate
+from freshline.bench.telling import Seen
 from stream.kafka import KafkaSettings
 
 PERIOD_SECONDS = 0.5
@@ -119,9 +120,7 @@ def worker(env: Mapping[str, str], log: Path, lane: str = "live", *, watched: bo
             process.wait()
 
 
-def watch(
-    running: Sequence[RunningWorker], servers: Sequence[int], until: int, seen: Callable[[float], None]
-) -> list[Sample]:
+def watch(running: Sequence[RunningWorker], servers: Sequence[int], until: int, seen: Seen) -> list[Sample]:
     """Samples until the workers have settled `until` events; `seen` is told how many they are, each time."""
     pids = [each.process.pid for each in running]
     meter = Meter(*pids, *servers)

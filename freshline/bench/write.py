@@ -13,6 +13,7 @@ from typing import Any
 from qdrant_client import QdrantClient, models
 
 from freshline.bench.changes import Catalogue, Job
+from freshline.bench.telling import Say, Seen
 from freshline.bench.write_report import WriteCase, WriteReport
 from indexer.collections import ensure_view, view_name
 from indexer.compose import Encoded, compose
@@ -25,9 +26,6 @@ from schemas.events import Image, VersionScheme
 BATCH = 256
 WARM_UP = ["client", "guarded"]
 SCHEMES: tuple[VersionScheme, ...] = ("timestamp", "counter")
-
-Say = Callable[[str], None]
-Seen = Callable[[float], None]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias
@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from freshline.bench.telling import Say, Seen
 from freshline.cli.errors import Failure
 
 if TYPE_CHECKING:
@@ -278,8 +279,8 @@ class Bench(NamedTuple):
 
     stack: LocalStack
     folder: Path
-    say: Callable[[str], None]
-    seen: Callable[[float], None]
+    say: Say
+    seen: Seen
 
 
 @contextmanager
