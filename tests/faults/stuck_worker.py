@@ -49,7 +49,7 @@ async def run(what: str, settings: Settings) -> None:
         if what != "encoder":
             await worker.assigned()
         if what == "consumer":
-            worker._app.consumer._getmany = hang_in_the_consumer  # type: ignore[attr-defined]
+            worker._consumer._app.consumer._getmany = hang_in_the_consumer  # type: ignore[attr-defined]
         if what == "loop":
             asyncio.get_running_loop().call_soon(hang_in_the_loop)
         await working

@@ -44,8 +44,8 @@ def test_qdrant_may_be_away_for_as_long_as_it_likes(mended: LocalStack, scenario
     """The worker holds what it has, keeps its partitions, and goes on by itself.
 
     While it holds, it doesn't poll. Kafka's clients give their partitions away after five minutes of that by default,
-    to another worker that would wait just so; ours allow themselves a week (`stream/worker.py`). So in full the longer
-    outage is longer than Kafka's default, and the worker must not have lost its partitions for one moment.
+    to another worker that would wait just so; ours allow themselves a week (`stream/consumer.py`). So in full the
+    longer outage is longer than Kafka's default, and the worker must not have lost its partitions for one moment.
     """
     with scenario.load(at(PER_SECOND, PER_SECOND // 2)) as load, scenario.shop.worker() as worker:
         eventually(lambda: settled(worker) > PER_SECOND)
