@@ -30,6 +30,10 @@ INDEXES: dict[str, models.PayloadSchemaType] = {
 GRAPH = models.HnswConfigDiff(m=16, ef_construct=100)
 NO_GRAPH = models.HnswConfigDiff(m=0)
 
+# What Qdrant takes by itself on eight cores and more. On two it keeps two segments, and so builds the graph of half of
+# all products anew for every few thousand that are added (docs/benchmarks.md, `freshline bench freshness`).
+OPTIMIZERS = models.OptimizersConfigDiff(default_segment_number=8)
+
 
 class ViewError(RuntimeError):
     """A view that is missing or of another model than expected; the message says what to do."""
@@ -114,6 +118,7 @@ def ensure_view(client: QdrantClient, name: str, dimension: int, attributes: lis
     if created:
         client.create_collection(
             name,
+            optimizers_config=OPTIMIZERS,
             vectors_config={
                 PRODUCT_VECTOR: models.VectorParams(size=dimension, distance=models.Distance.COSINE, hnsw_config=GRAPH),
                 VECTOR_NAME: models.VectorParams(
