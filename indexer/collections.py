@@ -30,8 +30,8 @@ INDEXES: dict[str, models.PayloadSchemaType] = {
 GRAPH = models.HnswConfigDiff(m=16, ef_construct=100)
 NO_GRAPH = models.HnswConfigDiff(m=0)
 
-# What Qdrant takes by itself on eight cores and more. On two it keeps two segments, and so builds the graph of half of
-# all products anew for every few thousand that are added (docs/benchmarks.md, `freshline bench freshness`).
+# What Qdrant takes by itself on eight cores and more. On two it keeps two segments, so that each new one is soon merged
+# with most of the view, and its graph built anew (docs/benchmarks.md, `freshline bench freshness`).
 OPTIMIZERS = models.OptimizersConfigDiff(default_segment_number=8)
 
 
