@@ -19,6 +19,7 @@ from freshline.settings import Settings
 from indexer.collections import ViewError, find_view, space_of
 from indexer.store import Store, is_outage
 from stream.backlog import GroupReader
+from stream.consumer import ConsumerSettings
 from stream.dead_letters import KafkaDeadLetters
 from stream.diversion import KafkaDiversion
 from stream.health import Health
@@ -156,13 +157,11 @@ async def _view(settings: Settings, store: Store) -> str:
 
 def _worker_settings(settings: Settings, view: str, lane: str) -> WorkerSettings:
     topics = {"live": settings.topics.events, "retry": settings.topics.retry, "replay": settings.topics.replay}
+    group, timeout = settings.group(view, lane), settings.session_timeout_seconds
     return WorkerSettings(
-        topic=topics[lane],
-        group=settings.group(view, lane),
-        kafka=settings.kafka(),
+        ConsumerSettings(topics[lane], group, settings.kafka(), session_timeout_seconds=timeout),
         max_in_flight=_in_flight(settings, lane),
         drain_seconds=settings.drain_seconds,
-        session_timeout_seconds=settings.session_timeout_seconds,
         delay_seconds=settings.retry_delay_seconds if lane == "retry" else 0,
         stuck_seconds=settings.stuck_seconds,
     )

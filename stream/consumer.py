@@ -52,10 +52,8 @@ class ConsumerSettings:
     topic: str
     group: str
     kafka: KafkaSettings = field(default_factory=KafkaSettings)
-    buffer: int = 384
-    """Records that are fetched ahead of their delivery."""
     session_timeout_seconds: float = 10.0
-    """How long after our death another member gets our partitions."""
+    """How long after its death another member gets this one's partitions."""
 
 
 class Consumer:
@@ -66,6 +64,7 @@ class Consumer:
         deliver: see `Deliver`.
         assigned: told the partitions that are ours from now on.
         revoked: told those that are given away once it returns: what is to be committed of them must be by then.
+        buffer: records that are fetched ahead of their delivery.
     """
 
     def __init__(
@@ -74,13 +73,15 @@ class Consumer:
         deliver: Deliver,
         assigned: Callable[[Partitions], None],
         revoked: Callable[[Partitions], Awaitable[None]],
+        *,
+        buffer: int,
     ) -> None:
         self._settings = settings
         self._deliver = deliver
         self._assigned = assigned
         self._revoked = revoked
         self._folder = TemporaryDirectory(prefix="freshline-")  # Faust wants one, and would take the working directory
-        self._app = _app(settings, self._folder.name)
+        self._app = _app(settings, self._folder.name, buffer)
         topic = self._app.topic(settings.topic, key_serializer="raw", value_serializer="raw", acks=False)
         self._app.agent(topic, name=f"{settings.group}.intake", supervisor_strategy=CrashingSupervisor)(self._consume)
         self._app.on_partitions_assigned.connect(self._on_assigned)
@@ -180,13 +181,13 @@ class _Transport(driver.Transport):
     Consumer = _Consumer
 
 
-def _app(settings: ConsumerSettings, folder: str) -> faust.App:
-    app = _plain_app(settings, folder)
+def _app(settings: ConsumerSettings, folder: str, buffer: int) -> faust.App:
+    app = _plain_app(settings, folder, buffer)
     app.transport = _Transport(app.conf.broker_consumer, app)
     return app
 
 
-def _plain_app(settings: ConsumerSettings, folder: str) -> faust.App:
+def _plain_app(settings: ConsumerSettings, folder: str, buffer: int) -> faust.App:
     return faust.App(
         settings.group,
         datadir=folder,
@@ -200,7 +201,7 @@ def _plain_app(settings: ConsumerSettings, folder: str) -> faust.App:
         broker_max_poll_interval=7 * 24 * 3600.0,
         broker_commit_livelock_soft_timeout=7 * 24 * 3600.0,
         broker_commit_interval=3600.0,  # there is nothing that Faust could commit
-        stream_buffer_maxsize=settings.buffer,
+        stream_buffer_maxsize=buffer,
         stream_wait_empty=False,  # we drain, with a deadline
         topic_allow_declare=False,
         topic_disable_leader=True,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -17,7 +17,6 @@ from stream.consumer import Consumer, ConsumerFailed, ConsumerSettings, IsCurren
 from stream.delivery import DeliveryWatch, WaitingReader
 from stream.health import Health
 from stream.intake import Intake
-from stream.kafka import KafkaSettings
 from stream.pipeline import Pipeline
 from stream.records import Record
 from stream.retry import seconds_until_due
@@ -32,16 +31,12 @@ class WorkerFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What to consume, as which group, and how patiently."""
+    """What to consume, and how patiently."""
 
-    topic: str
-    group: str
-    kafka: KafkaSettings = field(default_factory=KafkaSettings)
+    consumer: ConsumerSettings
     max_in_flight: int = 384
     drain_seconds: float = 10.0
     """How long a shutdown or a rebalance waits for events in flight; far below the rebalance timeout."""
-    session_timeout_seconds: float = 10.0
-    """How long after its death another worker gets this one's partitions."""
     commit_interval_seconds: float = 0.5
     delay_seconds: float = 0.0
     """From a record's append to the start of work on it: the retry lane's."""
@@ -59,21 +54,17 @@ class Worker:
         self._intake = Intake(pipeline.process, settings.max_in_flight)
         leaving = 3 * settings.drain_seconds + 5  # longer than `_leave` takes
         self._watchdog = Watchdog(self._intake, health, settings.stuck_seconds, leaving)
-        waiting = WaitingReader(settings.kafka, settings.topic, settings.group)
+        consuming = settings.consumer
+        waiting = WaitingReader(consuming.kafka, consuming.topic, consuming.group)
         self._delivery = DeliveryWatch(self._idle, waiting.read, settings.stuck_seconds)
         self._commit_lock = asyncio.Lock()
         self._stop = asyncio.Event()
         self._assigned = asyncio.Event()
         self._partitions: frozenset[int] = frozenset()
         self._is_delaying = False
-        consuming = ConsumerSettings(
-            settings.topic,
-            settings.group,
-            settings.kafka,
-            buffer=settings.max_in_flight,
-            session_timeout_seconds=settings.session_timeout_seconds,
+        self._consumer = Consumer(
+            consuming, self._deliver, self._on_assigned, self._on_revoked, buffer=settings.max_in_flight
         )
-        self._consumer = Consumer(consuming, self._deliver, self._on_assigned, self._on_revoked)
 
     @property
     def in_flight(self) -> int:

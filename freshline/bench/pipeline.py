@@ -29,6 +29,7 @@ from indexer.collections import view_name
 from indexer.decide import Change
 from infra.local.stack import LocalStack
 from schemas.events import Event
+from stream.consumer import ConsumerSettings
 from stream.health import Health
 from stream.images.fetcher import ImageFetcher
 from stream.metrics import Metrics
@@ -112,7 +113,7 @@ class PipelineBench:
         numbers, meter = range(ALONE), Meter(*self._servers, own=True)
         listed, repriced = list(workload.listed(numbers)), list(workload.repriced(numbers, range(1)))
         self._publish(settings, listed)
-        consuming = WorkerSettings(settings.topics.events, "alone", settings.kafka())
+        consuming = WorkerSettings(ConsumerSettings(settings.topics.events, "alone", settings.kafka()))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             consume = runner.run(consume_cost(consuming, meter, ALONE))
             pictures, payloads, encoded = runner.run(self._stages(settings, encoder, meter, listed, repriced))
